@@ -1,0 +1,1 @@
+//! What generated code calls: products, convolutions, pooling, vector math, random numbers.
