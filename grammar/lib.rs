@@ -1,1 +1,8 @@
-//! Text.
+//! The language as text: `parse` turns a source into a tree and diagnostics, `print` a tree into canonical text.
+
+pub mod ast;
+pub mod diagnostic;
+pub mod source;
+
+pub use diagnostic::{Code, Diagnostic, Edit, Label, Severity};
+pub use source::{FileId, LineColumn, Source, Sources, Span};

@@ -1,0 +1,201 @@
+//! What is wrong, where, and what to do about it: one plain struct, built where the problem is seen.
+
+use crate::source::Span;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Nothing can be run.
+    Error,
+    /// It runs, but hardly as meant.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// A further place that matters, with what stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What is said of it.
+    pub text: String,
+}
+
+/// A replacement that mends the mistake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// What is replaced.
+    pub span: Span,
+    /// By what.
+    pub text: String,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// Which page explains it.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line, lower case, no full stop, understandable alone.
+    pub message: String,
+    /// The smallest text the user would change, with a few words on it.
+    pub primary: Label,
+    /// Where conflicting facts were stated.
+    pub labels: Vec<Label>,
+    /// The edit to make, in the user's names.
+    pub help: Option<String>,
+    /// The same edit as text, where it is exact.
+    pub edits: Vec<Edit>,
+}
+
+impl Diagnostic {
+    /// An error at `span`; its label repeats nothing.
+    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        let primary = Label { span, text: String::new() };
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            primary,
+            labels: Vec::new(),
+            help: None,
+            edits: Vec::new(),
+        }
+    }
+
+    /// The same as a warning.
+    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
+    }
+
+    /// Says a few words at the primary place.
+    pub fn here(mut self, text: impl Into<String>) -> Diagnostic {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// Adds a further place.
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Adds a replacement that does what the help says.
+    pub fn edit(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.edits.push(Edit { span, text: text.into() });
+        self
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
+        /// What kind of mistake it is: a word pair with a page in `specs/errors/`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[doc = $doc])* $variant,)* }
+
+        impl Code {
+            /// Every code, in the order of the enum.
+            pub const ALL: &[Code] = &[$(Code::$variant,)*];
+
+            /// The code as shown and asked for.
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// The page that explains it.
+            pub const fn page(self) -> &'static str {
+                match self { $(Code::$variant => include_str!(concat!("../specs/errors/", $name, ".md")),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    // ---- text ----
+    /// A stretch of text is no statement.
+    SyntaxError = "syntax-error",
+    /// A bracket has no partner.
+    UnmatchedBracket = "unmatched-bracket",
+    /// Brackets or blocks nested too deep, or an expression too long.
+    NestedTooDeep = "nested-too-deep",
+    // ---- files ----
+    /// A file that `use` names cannot be read.
+    MissingFile = "missing-file",
+    /// Files use each other in a circle.
+    UseCycle = "use-cycle",
+    // ---- names ----
+    /// A name that nothing defines.
+    UnknownName = "unknown-name",
+    /// One name for two things.
+    DuplicateName = "duplicate-name",
+    /// A member of a family that was not defined.
+    MissingMember = "missing-member",
+    /// A layer that calls itself.
+    RecursiveLayer = "recursive-layer",
+    // ---- calls ----
+    /// An argument that the callee does not have.
+    UnknownArgument = "unknown-argument",
+    /// An argument that has no default and was not given.
+    MissingArgument = "missing-argument",
+    /// Too many arguments, or one given twice.
+    ExtraArgument = "extra-argument",
+    /// A value of the wrong kind: a tensor where a number belongs, and so on.
+    WrongKind = "wrong-kind",
+    /// A value of the right kind that cannot be: a rate below 0, a kernel of 0.
+    BadValue = "bad-value",
+    /// Something that is not called like this.
+    NotCallable = "not-callable",
+    // ---- types ----
+    /// Sizes that must be equal are not.
+    ShapeMismatch = "shape-mismatch",
+    /// A tensor has too many or too few axes.
+    WrongRank = "wrong-rank",
+    /// Axes of one size with two names.
+    AxisMismatch = "axis-mismatch",
+    /// An axis that the tensor does not have.
+    UnknownAxis = "unknown-axis",
+    /// Elements of the wrong type.
+    DtypeMismatch = "dtype-mismatch",
+    /// A size that is negative, not whole, or beyond what any machine holds.
+    BadSize = "bad-size",
+    /// A free axis that nothing binds.
+    UnboundAxis = "unbound-axis",
+    /// A loop that is too long to unroll.
+    TooManySteps = "too-many-steps",
+    // ---- models ----
+    /// A statement that does not belong in this block.
+    MisplacedStatement = "misplaced-statement",
+    /// A model that lacks what its use asks for: a loss, an input.
+    IncompleteModel = "incomplete-model",
+    /// A block that lacks a line it needs.
+    MissingSetting = "missing-setting",
+    /// A setting that was given twice.
+    DuplicateSetting = "duplicate-setting",
+    /// A value that nothing uses.
+    UnusedName = "unused-name",
+    // ---- data ----
+    /// A data column that does not exist, or the wrong one.
+    UnknownColumn = "unknown-column",
+    /// The data do not fit the model's input.
+    DataMismatch = "data-mismatch",
+    /// Labels outside the classes that the model tells apart.
+    LabelRange = "label-range",
+    /// A data file that cannot be read.
+    BadData = "bad-data",
+    // ---- devices ----
+    /// A device that was not declared.
+    UnknownDevice = "unknown-device",
+    /// A part that was placed twice.
+    PlacedTwice = "placed-twice",
+    // ---- versions ----
+    /// Right, but more than this version can do.
+    NotYet = "not-yet",
+}
