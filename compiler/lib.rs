@@ -1,1 +1,6 @@
-//! The road.
+//! The road from text to machine: parse, check, unfold, passes, lower.
+
+pub mod graph;
+pub mod model;
+pub mod ops;
+pub mod types;

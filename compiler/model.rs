@@ -1,0 +1,202 @@
+//! The checked model: ids instead of names, every layer resolved into primitives, every shape known up to the
+//! free axes. After this stage the user can do nothing wrong.
+
+use strata_grammar::Span;
+
+use crate::graph::{OriginId, ValueId};
+use crate::ops::{Op, VariableId};
+use crate::types::Type;
+
+/// An axis whose size the data bind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreeAxis {
+    /// Its name.
+    pub name: String,
+    /// Where it first stands.
+    pub span: Span,
+}
+
+/// What the data stage supplies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Its declaration.
+    pub span: Span,
+}
+
+/// Which kind a variable is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VariableKind {
+    /// Trained by the optimizer.
+    Param,
+    /// Carried from step to step: running means, an optimizer's memory.
+    State,
+    /// Never changes.
+    Const,
+}
+
+/// How a variable begins. A function of seed, name and element index, never of a device or thread.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Init {
+    /// Every element this number.
+    Constant(f64),
+    /// Uniform in `-limit..limit`.
+    Uniform {
+        /// The bound.
+        limit: f64,
+    },
+    /// Normal with mean 0.
+    Normal {
+        /// Its standard deviation.
+        deviation: f64,
+    },
+    /// Orthonormal rows or columns, whichever are fewer, times `gain`.
+    Orthogonal {
+        /// The factor.
+        gain: f64,
+    },
+}
+
+/// A trained weight, a state or a constant tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variable {
+    /// Full name: the path of groups, `as` names or bindings and its own, as in `encoder[2]/u`.
+    pub name: String,
+    /// Which kind.
+    pub kind: VariableKind,
+    /// Its type; never depends on a free axis.
+    pub ty: Type,
+    /// How it begins.
+    pub init: Init,
+    /// Its declaration (in the standard library for the library's layers).
+    pub span: Span,
+    /// The user's text that brought it about: the call, or the declaration itself.
+    pub call: Span,
+    /// The region it belongs to.
+    pub region: RegionId,
+}
+
+/// One value of a model. Its id is its index in `Model::values`; operands come before users.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// What computes it.
+    pub op: Op,
+    /// From what.
+    pub args: Vec<ValueId>,
+    /// Its type, symbolic in the free axes.
+    pub ty: Type,
+    /// Its place in `Model::origins`.
+    pub origin: OriginId,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The expression, perhaps inside a library layer.
+    pub span: Span,
+    /// The text in the user's files that brought it about.
+    pub call: Span,
+    /// The layer, group or loop turn it belongs to.
+    pub region: RegionId,
+}
+
+/// A layer call, group or loop turn: an index into `Model::regions`; 0 is the model itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegionId(pub u32);
+
+/// What a region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegionKind {
+    /// The whole model.
+    Model,
+    /// A call of a layer.
+    Layer,
+    /// A group of statements.
+    Group,
+    /// The optimizer of one parameter.
+    Optimizer,
+}
+
+/// A named part of a model: what `place` speaks of, and what a backend may claim whole.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Full name: `encoder[2]`, `features/conv`.
+    pub name: String,
+    /// What it is.
+    pub kind: RegionKind,
+    /// The layer that is called, for a layer.
+    pub layer: Option<String>,
+    /// What it is part of.
+    pub parent: Option<RegionId>,
+    /// The call or group in the text.
+    pub span: Span,
+    /// What it returns, for the summary.
+    pub results: Vec<ValueId>,
+}
+
+/// A metric of the model.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// What it is called: `accuracy`.
+    pub name: String,
+    /// A scalar: its mean over the batch.
+    pub value: ValueId,
+    /// The statement.
+    pub span: Span,
+}
+
+/// A type that the editor shows at a place.
+#[derive(Clone, Debug)]
+pub struct Hint {
+    /// A name or call in the user's text.
+    pub span: Span,
+    /// The name or the call, as shown.
+    pub name: String,
+    /// The values it stands for (several for a tuple).
+    pub values: Vec<ValueId>,
+    /// The region, where it is a layer call.
+    pub region: Option<RegionId>,
+}
+
+/// A variable's new value at the end of a training step.
+#[derive(Clone, Debug)]
+pub struct StateUpdate {
+    /// The variable.
+    pub variable: VariableId,
+    /// Its new value; may depend on `Op::Gradient`.
+    pub value: ValueId,
+    /// The statement.
+    pub span: Span,
+}
+
+/// A model with everything resolved.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// Axes that the data bind.
+    pub free: Vec<FreeAxis>,
+    /// What the data supply.
+    pub inputs: Vec<Input>,
+    /// Weights, states and constants.
+    pub variables: Vec<Variable>,
+    /// All values; operands before users.
+    pub values: Vec<Value>,
+    /// Where values come from.
+    pub origins: Vec<Origin>,
+    /// Layers, groups and turns.
+    pub regions: Vec<Region>,
+    /// What training lowers: a scalar, the mean over the batch.
+    pub loss: Option<ValueId>,
+    /// What evaluation reports.
+    pub metrics: Vec<Metric>,
+    /// States' new values, also those of the optimizer once `train` was checked, and parameters' new values.
+    pub updates: Vec<StateUpdate>,
+    /// Top-level bindings by name, the last of each: what `predict` can hand out.
+    pub bindings: Vec<(String, ValueId)>,
+    /// What the editor shows where.
+    pub hints: Vec<Hint>,
+}

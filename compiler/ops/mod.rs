@@ -1,0 +1,308 @@
+//! The primitives: a small closed set that everything else is composed of.
+//!
+//! What is true of a primitive on every machine stands in its own file as one `RULES` constant: how shapes
+//! follow, its gradient, its cost, its meaning, and how each axis may be split. What one machine wants of it
+//! stands in `lower/`.
+
+use crate::types::{Axis, DType, Size};
+
+/// A trained weight, a state or a constant tensor: an index into `Model::variables`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct VariableId(pub u32);
+
+/// An input of the model: an index into `Model::inputs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputId(pub u32);
+
+/// A number that can be compared and hashed: by its bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scalar(u64);
+
+impl Scalar {
+    /// The number `value`; all zeros and all NaNs are one.
+    pub fn new(value: f64) -> Scalar {
+        let value = if value == 0.0 { 0.0 } else { value };
+        Scalar(if value.is_nan() { f64::NAN } else { value }.to_bits())
+    }
+
+    /// The number.
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl std::fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.get())
+    }
+}
+
+/// What a value is computed by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    // ---- leaves ----
+    /// What the data stage supplies.
+    Input(InputId),
+    /// The value of a variable at the beginning of the step.
+    Variable(VariableId),
+    /// `i64[]`: number of updates applied before this step.
+    Step,
+    /// `i64[]`: the run's seed.
+    Seed,
+    /// `bool[]`: whether this is a training step. In a `Model` only: `unfold` makes it a constant.
+    Training,
+    /// The gradient of the loss by a parameter. In a `Model` only: differentiation supplies it.
+    Gradient(VariableId),
+    /// One number.
+    Constant(Scalar, DType),
+    /// The index along `axis`, as `i32`.
+    Index {
+        /// Axes of the result.
+        axes: Vec<Axis>,
+        /// Which one is counted along.
+        axis: usize,
+    },
+    // ---- element by element ----
+    /// `random(seed, step)`: uniform `f32` in [0, 1), a function of seed, step, stream and element index.
+    Random {
+        /// Which of the independent sequences: a hash of the name.
+        stream: u64,
+        /// Axes of the result.
+        axes: Vec<Axis>,
+    },
+    /// A function of one operand.
+    Unary(Unary),
+    /// A function of two operands of one type.
+    Binary(Binary),
+    /// `select(condition, a, b)`: `a` where the condition holds, else `b`; all of one shape.
+    Select,
+    /// The same numbers as another dtype: to integers toward zero, to bool by `!= 0`.
+    Cast(DType),
+    /// The same numbers; gradients stop here.
+    Stop,
+    // ---- layout ----
+    /// Repeats along new axes and along axes of size 1.
+    Broadcast {
+        /// Axes of the result.
+        axes: Vec<Axis>,
+        /// Where each axis of the operand goes, increasing.
+        from: Vec<usize>,
+    },
+    /// Axis `i` of the result is axis `order[i]` of the operand.
+    Transpose {
+        /// A permutation.
+        order: Vec<usize>,
+    },
+    /// The same numbers in the same order under other axes (or the same axes under other names).
+    Reshape {
+        /// Axes of the result.
+        axes: Vec<Axis>,
+    },
+    /// `start..end` of one axis.
+    Slice {
+        /// Which axis.
+        axis: usize,
+        /// First index.
+        start: Size,
+        /// One past the last index.
+        end: Size,
+    },
+    /// Zeros before and after one axis.
+    Pad {
+        /// Which axis.
+        axis: usize,
+        /// How many before.
+        low: Size,
+        /// How many after.
+        high: Size,
+    },
+    /// Operands one after the other along one axis.
+    Concat {
+        /// Which axis.
+        axis: usize,
+    },
+    // ---- across elements ----
+    /// Combines all elements along some axes, which vanish.
+    Reduce {
+        /// How.
+        op: Reduction,
+        /// Which axes, increasing.
+        axes: Vec<usize>,
+    },
+    /// Index of the first largest element along one axis, which vanishes; `i32`.
+    ArgMax {
+        /// Which axis.
+        axis: usize,
+    },
+    /// Sum of products. Axes of the result: the batch pairs in order, the rest of the left, the rest of the
+    /// right.
+    Contract {
+        /// Pairs (axis of the left, axis of the right) that stay, once.
+        batch: Vec<(usize, usize)>,
+        /// Pairs that are summed over.
+        sum: Vec<(usize, usize)>,
+    },
+    /// `convolve(x[n, spatial…, ci], w[spatial…, ci / groups, co])`: `[n, spatial…, co]`
+    Convolve(Convolution),
+    /// `(dy, w)`: gradient of a convolution by its input, whose axes are given. Also the transposed convolution.
+    ConvolveInput(Convolution, Vec<Axis>),
+    /// `(x, dy)`: gradient of a convolution by its kernel, whose axes are given.
+    ConvolveKernel(Convolution, Vec<Axis>),
+    /// `pool(x[n, spatial…, c])`
+    Pool(Pooling),
+    /// `(x, dy)`: gradient of pooling by its input; for a maximum it goes to the first largest of each window.
+    PoolInput(Pooling),
+}
+
+/// Functions of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unary {
+    /// `-x`
+    Neg,
+    /// `e^x`
+    Exp,
+    /// natural logarithm
+    Log,
+    /// square root
+    Sqrt,
+    /// hyperbolic tangent
+    Tanh,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+    /// error function
+    Erf,
+    /// sine
+    Sin,
+    /// cosine
+    Cos,
+    /// absolute value
+    Abs,
+    /// -1, 0 or 1
+    Sign,
+    /// largest whole number not above
+    Floor,
+    /// `not x`, of bool
+    Not,
+}
+
+/// Functions of two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Binary {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`; of integers toward zero, by zero 0
+    Div,
+    /// remainder with the sign of `a`; of integers by zero 0
+    Rem,
+    /// `a ^ b`
+    Pow,
+    /// the larger; NaN if either is
+    Max,
+    /// the smaller; NaN if either is
+    Min,
+    /// `a == b`, bool
+    Equal,
+    /// `a < b`, bool
+    Less,
+    /// `a <= b`, bool
+    LessEqual,
+    /// `a and b`, of bool
+    And,
+    /// `a or b`, of bool
+    Or,
+}
+
+/// Ways to combine many elements into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Of none: 0.
+    Sum,
+    /// Of none: the smallest number of the dtype (-inf).
+    Max,
+    /// Of none: the largest number of the dtype (inf).
+    Min,
+}
+
+/// How a kernel moves over the spatial axes; one entry an axis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Convolution {
+    /// Distance between neighbouring outputs.
+    pub stride: Vec<u64>,
+    /// Distance between neighbouring taps of the kernel.
+    pub dilation: Vec<u64>,
+    /// Zeros before and after.
+    pub padding: Vec<(u64, u64)>,
+    /// Input and output channels are cut into so many groups that do not mix.
+    pub groups: u64,
+}
+
+/// How a window moves over the spatial axes; one entry an axis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pooling {
+    /// `Sum` or `Max`.
+    pub op: Reduction,
+    /// Size of the window.
+    pub window: Vec<u64>,
+    /// Distance between neighbouring windows.
+    pub stride: Vec<u64>,
+    /// Elements before and after that count for nothing.
+    pub padding: Vec<(u64, u64)>,
+}
+
+/// Why operands do not fit an operator. Positions are those of operands and of their axes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// Two axes must have one size.
+    Sizes {
+        /// (operand, axis)
+        left: (usize, usize),
+        /// (operand, axis)
+        right: (usize, usize),
+    },
+    /// Two axes have one size but two names.
+    Names {
+        /// (operand, axis)
+        left: (usize, usize),
+        /// (operand, axis)
+        right: (usize, usize),
+    },
+    /// An operand has the wrong number of axes.
+    Rank {
+        /// The operand.
+        arg: usize,
+        /// What it should have.
+        expected: usize,
+    },
+    /// An operand's elements have the wrong type.
+    Dtype {
+        /// The operand.
+        arg: usize,
+        /// In words: `a float`, `bool`, `f32 like the first`.
+        expected: String,
+    },
+    /// Anything else, in words that fit after "…: ".
+    Other(String),
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Problem::Sizes { left, right } => write!(f, "axes {left:?} and {right:?} differ in size"),
+            Problem::Names { left, right } => write!(f, "axes {left:?} and {right:?} differ in name"),
+            Problem::Rank { arg, expected } => write!(f, "operand {arg} should have {expected} axes"),
+            Problem::Dtype { arg, expected } => write!(f, "operand {arg} should be {expected}"),
+            Problem::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Op {
+    /// The type of the result. Leaves that refer to a table (`Input`, `Variable`, `Gradient`) have none here.
+    pub fn infer(&self, _args: &[&crate::types::Type]) -> Result<crate::types::Type, Problem> {
+        Err(Problem::Other("no rules yet".into()))
+    }
+}
