@@ -1,6 +1,11 @@
 //! What is wrong, where, and what to do about it: one plain struct, built where the problem is seen.
 
-use crate::source::Span;
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use crate::source::{Source, Sources, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +97,159 @@ impl Diagnostic {
     pub fn edit(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
         self.edits.push(Edit { span, text: text.into() });
         self
+    }
+}
+
+impl Severity {
+    /// As messages begin with it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
+}
+
+/// A diagnostic with the texts it speaks of: what miette's renderers take.
+///
+/// A renderer shows places of one text. Labels that lie in another than the primary one become related notes.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What is wrong.
+    pub diagnostic: Diagnostic,
+    source: Excerpt,
+    elsewhere: Vec<Elsewhere>,
+}
+
+impl Report {
+    /// The diagnostic, whose spans must all lie in `sources`.
+    pub fn new(diagnostic: &Diagnostic, sources: &Sources) -> Report {
+        let home = diagnostic.primary.span.file;
+        let excerpt = |span: Span| Excerpt(sources.get(span.file).clone());
+        let foreign = diagnostic.labels.iter().filter(|label| label.span.file != home);
+        let elsewhere =
+            foreign.map(|label| Elsewhere { label: label.clone(), source: excerpt(label.span) }).collect();
+        Report { diagnostic: diagnostic.clone(), source: excerpt(diagnostic.primary.span), elsewhere }
+    }
+
+    /// One line: `file:line:column: error[code]: message`, line and column counted from 1 in characters.
+    pub fn short(&self) -> String {
+        let Diagnostic { code, severity, message, primary, .. } = &self.diagnostic;
+        let source = &self.source.0;
+        let at = source.line_column(primary.span.start as usize);
+        let column = source.line(at.line).char_indices().take_while(|(byte, _)| *byte < at.column).count();
+        let (line, column) = (at.line + 1, column + 1);
+        format!("{}:{line}:{column}: {}[{}]: {message}", source.name, severity.name(), code.name())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.diagnostic.message)
+    }
+}
+
+impl std::error::Error for Report {}
+
+impl miette::Diagnostic for Report {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.diagnostic.code.name()))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.diagnostic.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Note => miette::Severity::Advice,
+        })
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let Label { span, text } = &self.diagnostic.primary;
+        let text = (!text.is_empty()).then(|| text.clone());
+        let primary = LabeledSpan::new_primary_with_span(text, self.source.clip(*span));
+        let here = self.diagnostic.labels.iter().filter(move |label| label.span.file == span.file);
+        Some(Box::new(std::iter::once(primary).chain(here.map(|label| self.source.label(label)))))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn miette::Diagnostic> + 'a>> {
+        let notes = self.elsewhere.iter().map(|note| note as &dyn miette::Diagnostic);
+        (!self.elsewhere.is_empty()).then(|| Box::new(notes) as Box<dyn Iterator<Item = _>>)
+    }
+}
+
+/// A label in another text than the primary one.
+#[derive(Clone, Debug)]
+struct Elsewhere {
+    label: Label,
+    source: Excerpt,
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label.text)
+    }
+}
+
+impl std::error::Error for Elsewhere {}
+
+impl miette::Diagnostic for Elsewhere {
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(miette::Severity::Advice)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.source.clip(self.label.span);
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}
+
+/// A source as miette reads it: shared, never copied.
+#[derive(Clone, Debug)]
+struct Excerpt(Arc<Source>);
+
+impl Excerpt {
+    /// A span, moved into the text where it reaches beyond it.
+    fn clip(&self, span: Span) -> SourceSpan {
+        let end = (span.end as usize).min(self.0.text.len());
+        let start = (span.start as usize).min(end);
+        (start, end - start).into()
+    }
+
+    fn label(&self, label: &Label) -> LabeledSpan {
+        LabeledSpan::new_with_span(Some(label.text.clone()), self.clip(label.span))
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let read = self.0.text.as_str().read_span(span, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.0.name.clone(),
+            read.data(),
+            *read.span(),
+            read.line(),
+            read.column(),
+            read.line_count(),
+        )))
     }
 }
 

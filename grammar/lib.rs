@@ -3,6 +3,8 @@
 pub mod ast;
 pub mod diagnostic;
 pub mod source;
+pub mod spelling;
 
-pub use diagnostic::{Code, Diagnostic, Edit, Label, Severity};
+pub use diagnostic::{Code, Diagnostic, Edit, Label, Report, Severity};
 pub use source::{FileId, LineColumn, Source, Sources, Span};
+pub use spelling::did_you_mean;
