@@ -3,4 +3,5 @@
 pub mod graph;
 pub mod model;
 pub mod ops;
+pub mod run;
 pub mod types;

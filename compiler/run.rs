@@ -1,0 +1,65 @@
+//! A checked `train` block: which model learns from what, and when it is done.
+
+use strata_grammar::Span;
+use strata_runtime::queue::Recipe;
+
+use crate::model::Model;
+
+/// A `train` block with everything resolved.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The model, with the optimizer's memory among its variables and new weights among its updates.
+    pub model: Model,
+    /// Where training examples come from; its fields bear the names of the model's inputs.
+    pub feed: Recipe,
+    /// What is evaluated, and how often.
+    pub evaluate: Vec<Evaluate>,
+    /// When it ends; at least one limit is given.
+    pub stop: Vec<Stop>,
+    /// Checkpoints beyond those at the end and at each evaluation.
+    pub save_every: Option<Every>,
+    /// Decides initial values, shuffles and masks; `--seed` overrides it.
+    pub seed: u64,
+    /// What the numbers in data errors stand for: index = the recipe's origin.
+    pub data_origins: Vec<Span>,
+    /// The `train` item.
+    pub span: Span,
+}
+
+/// One `evaluate` line.
+#[derive(Clone, Debug)]
+pub struct Evaluate {
+    /// The data's name in the spec: `test`.
+    pub name: String,
+    /// Where its examples come from.
+    pub data: Recipe,
+    /// How often; at the end in any case.
+    pub every: Option<Every>,
+}
+
+/// A distance between events.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Every {
+    /// Applied updates.
+    Steps(u64),
+    /// Passes over the feed, perhaps parts of one.
+    Epochs(f64),
+    /// Wall-clock time.
+    Seconds(f64),
+}
+
+/// A reason to end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stop {
+    /// `stop after 20 epochs`
+    After(Every),
+    /// `stop when accuracy >= 0.98`, looked at after each evaluation.
+    When {
+        /// The metric's name, or `loss`.
+        metric: String,
+        /// Whether it must be at least the bound, else at most.
+        at_least: bool,
+        /// The bound.
+        bound: f64,
+    },
+}
