@@ -2,8 +2,27 @@
 //!
 //! In: a [`Recipe`] (a source and its stages), a seed and a place to start. Out: batches, one after the
 //! other. Promise: the order of examples is a function of (seed, epoch, position) and nothing else, so a
-//! feed opened at a cursor gives exactly the batches that would have followed it.
+//! feed opened at a cursor gives exactly the batches that would have followed it. What is wrong with the
+//! data is a [`DataError`]: never a panic, never a wait without end.
 
+mod convert;
+mod csv;
+mod dataset;
+mod error;
+mod facts;
+mod feed;
+mod idx;
+mod open;
+mod order;
+mod prefetch;
 mod recipe;
 
+#[cfg(test)]
+mod tests;
+
+pub use csv::inspect as inspect_csv;
+pub use error::{DataError, Fault, Place};
+pub use facts::{ColumnFacts, CsvFacts, Element, IdxFacts, Range, Word};
+pub use feed::{Batch, Cursor, Feed, Input, Pass};
+pub use idx::inspect as inspect_idx;
 pub use recipe::{Arithmetic, CsvField, IdxField, Origin, Recipe, Source, Stage, StageKind};

@@ -1,0 +1,102 @@
+//! What the checker wants to know about data files before anything runs.
+
+use serde::{Deserialize, Serialize};
+
+/// What is in a csv file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CsvFacts {
+    /// Rows, not counting names; at least 1.
+    pub rows: usize,
+    /// The columns, in order.
+    pub columns: Vec<ColumnFacts>,
+}
+
+/// What is in a column of a csv file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ColumnFacts {
+    /// What the first row calls it, where the first row holds names.
+    pub name: Option<String>,
+    /// Its smallest and largest number; `None` if it has no number at all.
+    pub range: Option<Range>,
+    /// The first cell that is no finite number.
+    pub word: Option<Word>,
+}
+
+/// What numbers there are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    pub min: f64,
+    pub max: f64,
+    /// Whether all are whole numbers.
+    pub whole: bool,
+}
+
+/// A cell that is no finite number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// What stands there.
+    pub text: String,
+}
+
+/// What is in an idx file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdxFacts {
+    /// What its elements are.
+    pub element: Element,
+    /// Sizes of its axes; the first counts examples.
+    pub sizes: Vec<usize>,
+    /// Its smallest and largest number; only for files with one axis (labels), which alone are read
+    /// to the end.
+    pub range: Option<Range>,
+}
+
+/// Element types of idx files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Element {
+    U8,
+    I8,
+    I16,
+    I32,
+    F32,
+    F64,
+}
+
+impl Element {
+    /// The element type with this code in an idx header.
+    pub fn from_code(code: u8) -> Option<Element> {
+        match code {
+            0x08 => Some(Element::U8),
+            0x09 => Some(Element::I8),
+            0x0b => Some(Element::I16),
+            0x0c => Some(Element::I32),
+            0x0d => Some(Element::F32),
+            0x0e => Some(Element::F64),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one element.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Element::U8 | Element::I8 => 1,
+            Element::I16 => 2,
+            Element::I32 | Element::F32 => 4,
+            Element::F64 => 8,
+        }
+    }
+}
+
+impl Range {
+    /// The range that also covers `value`.
+    pub fn with(range: Option<Range>, value: f64) -> Range {
+        let whole = value.fract() == 0.0;
+        match range {
+            None => Range { min: value, max: value, whole },
+            Some(old) => {
+                Range { min: old.min.min(value), max: old.max.max(value), whole: old.whole && whole }
+            }
+        }
+    }
+}
