@@ -11,7 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::model::{Input, Variable};
-use crate::ops::{Op, VariableId};
+use crate::ops::{Op, VariableId, rules};
 use crate::types::Type;
 
 /// A value of a graph.
@@ -92,7 +92,9 @@ impl Graph {
         let types: Vec<&Type> = args.iter().map(|a| self.ty(*a)).collect();
         let ty = match self.leaf_type(&key.0) {
             Some(ty) => ty,
-            None => key.0.infer(&types).unwrap_or_else(|problem| {
+            // Not `Op::infer`, which also refuses what is well defined but cannot be meant, such as a
+            // window larger than a free axis that turned out short: that gives no windows.
+            None => (rules(&key.0).infer)(&key.0, &types).unwrap_or_else(|problem| {
                 panic!("{:?} of {types:?} reached the graph ill-shaped: {problem}", key.0)
             }),
         };
@@ -105,12 +107,15 @@ impl Graph {
         value
     }
 
+    /// The types that stand in tables; all others follow from the operands.
     fn leaf_type(&self, op: &Op) -> Option<Type> {
-        match op {
-            Op::Input(i) => Some(self.inputs[i.0 as usize].ty.clone()),
-            Op::Variable(v) | Op::Gradient(v) => Some(self.variables[v.0 as usize].ty.clone()),
-            _ => None, // the op infers its type from operands
+        if let Op::Input(i) = op {
+            return Some(self.inputs[i.0 as usize].ty.clone());
         }
+        if let Op::Variable(v) | Op::Gradient(v) = op {
+            return Some(self.variables[v.0 as usize].ty.clone());
+        }
+        None
     }
 
     /// The node of a value.

@@ -4,7 +4,33 @@
 //! follow, its gradient, its cost, its meaning, and how each axis may be split. What one machine wants of it
 //! stands in `lower/`.
 
-use crate::types::{Axis, DType, Size};
+mod arg_max;
+mod binary;
+mod broadcast;
+mod cast;
+mod concat;
+mod contract;
+mod convolve;
+mod convolve_input;
+mod convolve_kernel;
+mod leaves;
+mod pad;
+mod pool;
+mod pool_input;
+mod random;
+mod reduce;
+mod reshape;
+mod select;
+mod shape;
+mod slice;
+mod stop;
+mod transpose;
+mod unary;
+mod window;
+
+pub use window::Window;
+
+use crate::types::{Axis, DType, Size, Type};
 
 /// A trained weight, a state or a constant tensor: an index into `Model::variables`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -300,9 +326,137 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// What is true of a primitive on every machine.
+pub struct Rules {
+    /// What the text form calls it, where `Op::name` is not more precise.
+    pub name: &'static str,
+    /// How the result's type follows from the operands'; symbolic in sizes.
+    pub infer: fn(&Op, &[&Type]) -> Result<Type, Problem>,
+}
+
+/// The rules of an operator.
+pub fn rules(op: &Op) -> &'static Rules {
+    match op {
+        Op::Input(_)
+        | Op::Variable(_)
+        | Op::Step
+        | Op::Seed
+        | Op::Training
+        | Op::Gradient(_)
+        | Op::Constant(..)
+        | Op::Index { .. } => &leaves::RULES,
+        Op::Random { .. } => &random::RULES,
+        Op::Unary(_) => &unary::RULES,
+        Op::Binary(_) => &binary::RULES,
+        Op::Select => &select::RULES,
+        Op::Cast(_) => &cast::RULES,
+        Op::Stop => &stop::RULES,
+        Op::Broadcast { .. } => &broadcast::RULES,
+        Op::Transpose { .. } => &transpose::RULES,
+        Op::Reshape { .. } => &reshape::RULES,
+        Op::Slice { .. } => &slice::RULES,
+        Op::Pad { .. } => &pad::RULES,
+        Op::Concat { .. } => &concat::RULES,
+        Op::Reduce { .. } => &reduce::RULES,
+        Op::ArgMax { .. } => &arg_max::RULES,
+        Op::Contract { .. } => &contract::RULES,
+        Op::Convolve(_) => &convolve::RULES,
+        Op::ConvolveInput(..) => &convolve_input::RULES,
+        Op::ConvolveKernel(..) => &convolve_kernel::RULES,
+        Op::Pool(_) => &pool::RULES,
+        Op::PoolInput(_) => &pool_input::RULES,
+    }
+}
+
 impl Op {
     /// The type of the result. Leaves that refer to a table (`Input`, `Variable`, `Gradient`) have none here.
-    pub fn infer(&self, _args: &[&crate::types::Type]) -> Result<crate::types::Type, Problem> {
-        Err(Problem::Other("no rules yet".into()))
+    /// Refuses more elements than can be counted, and windows larger than what they move over.
+    pub fn infer(&self, args: &[&Type]) -> Result<Type, Problem> {
+        let ty = (rules(self).infer)(self, args)?;
+        shape::countable(&ty)?;
+        if matches!(self, Op::Convolve(_) | Op::Pool(_)) {
+            window::fits(args[0], &ty)?;
+        }
+        Ok(ty)
+    }
+
+    /// What it is called in text.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input(_) => "input",
+            Op::Variable(_) => "variable",
+            Op::Step => "step",
+            Op::Seed => "seed",
+            Op::Training => "training",
+            Op::Gradient(_) => "gradient",
+            Op::Constant(..) => "constant",
+            Op::Index { .. } => "index",
+            Op::Unary(unary) => unary.name(),
+            Op::Binary(binary) => binary.name(),
+            Op::Reduce { op, .. } => match op {
+                Reduction::Sum => "sum",
+                Reduction::Max => "max_along",
+                Reduction::Min => "min_along",
+            },
+            Op::Random { .. }
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Stop
+            | Op::Broadcast { .. }
+            | Op::Transpose { .. }
+            | Op::Reshape { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::ArgMax { .. }
+            | Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::ConvolveInput(..)
+            | Op::ConvolveKernel(..)
+            | Op::Pool(_)
+            | Op::PoolInput(_) => rules(self).name,
+        }
+    }
+}
+
+impl Unary {
+    /// What it is called in text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unary::Neg => "neg",
+            Unary::Exp => "exp",
+            Unary::Log => "log",
+            Unary::Sqrt => "sqrt",
+            Unary::Tanh => "tanh",
+            Unary::Sigmoid => "sigmoid",
+            Unary::Erf => "erf",
+            Unary::Sin => "sin",
+            Unary::Cos => "cos",
+            Unary::Abs => "abs",
+            Unary::Sign => "sign",
+            Unary::Floor => "floor",
+            Unary::Not => "not",
+        }
+    }
+}
+
+impl Binary {
+    /// What it is called in text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Binary::Add => "add",
+            Binary::Sub => "sub",
+            Binary::Mul => "mul",
+            Binary::Div => "div",
+            Binary::Rem => "rem",
+            Binary::Pow => "pow",
+            Binary::Max => "max",
+            Binary::Min => "min",
+            Binary::Equal => "equal",
+            Binary::Less => "less",
+            Binary::LessEqual => "less_equal",
+            Binary::And => "and",
+            Binary::Or => "or",
+        }
     }
 }
