@@ -1,5 +1,7 @@
 //! Machines: what a plan is, and what carries one out. Knows nothing of source text or layers.
 
+pub mod checkpoint;
+mod files;
 pub mod kernels;
 pub mod queue;
 pub mod tensor;
