@@ -1,9 +1,12 @@
 //! Machines: what a plan is, and what carries one out. Knows nothing of source text or layers.
 
 pub mod checkpoint;
+pub mod code;
 mod files;
+
 pub mod kernels;
 pub mod queue;
 pub mod tensor;
+pub mod threads;
 
 pub use tensor::{DType, Tensor};

@@ -1,1 +1,32 @@
 //! What generated code calls: products, convolutions, pooling, vector math, random numbers.
+//!
+//! All on raw memory that the plan owns. What threads may share takes a part of one axis, and no split of that
+//! axis changes a bit of the result; see each file's first lines for what its bits depend on.
+
+pub mod table;
+
+pub mod product;
+
+pub mod convolve;
+
+pub mod pool;
+
+pub mod math;
+
+pub mod random;
+
+pub mod isa;
+
+mod contract;
+mod micro;
+mod patches;
+mod wide;
+
+#[cfg(test)]
+mod tests;
+
+pub use convolve::ConvolveDesc;
+pub use pool::PoolDesc;
+pub use product::{ACCUMULATE, ProductDesc, RELU};
+pub use random::{Draw, stream_of};
+pub use table::{Entry, TABLE, Table};

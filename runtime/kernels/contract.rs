@@ -1,0 +1,312 @@
+//! The loops around the tiles: cuts a contraction into panels that fit the caches.
+//!
+//! A contraction is C\[rows, columns\] = (C +) left\[rows, k\] · right\[k, columns\]. Its k is cut into blocks by
+//! [`block_of`], a function of k alone; each block is one chain of fused multiply-adds from +0, and the blocks
+//! are added to C in order. Rows and columns may be cut anywhere without changing a bit.
+
+use super::micro::{BLOCK_MAX, COLUMNS_MAX, Layout, Micro, PITCH, ROWS_MAX, Tile};
+use std::ops::Range;
+
+/// Elements of the packed right operand that are kept at once (2 MiB: found by measuring).
+const RIGHT_MAX: usize = 512 * 1024;
+
+/// Steps of k that are packed at once, where there are so many.
+const STEPS_MAX: usize = 2048;
+
+/// Rows that go through all of the packed k before the next rows begin, so that their part of C stays near.
+const ROWS_NEAR: usize = 224;
+
+/// With no more tiles of rows than this, the right operand is read where it lies.
+const DIRECT_TILES: usize = 3;
+
+/// Alignment of the panels in bytes: a cache line.
+const ALIGN: usize = 64;
+
+/// The left operand: something that can fill a panel.
+pub(super) trait Left {
+    /// How [`Left::fill`] lays the panel out.
+    fn layout(&self) -> Layout;
+
+    /// Writes rows `rows` (at most [`ROWS_MAX`]) of the steps `ks` (at most [`BLOCK_MAX`]) to `to`.
+    ///
+    /// # Safety
+    /// The operand must be readable there, and `to` have room for a panel.
+    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32);
+}
+
+/// The right operand.
+pub(super) trait Right {
+    /// Writes the steps `ks` of `columns` to `to`, `stride` elements between steps.
+    ///
+    /// # Safety
+    /// The operand must be readable there, and `to` have room.
+    unsafe fn fill(
+        &self,
+        micro: &Micro,
+        ks: Range<usize>,
+        columns: Range<usize>,
+        to: *mut f32,
+        stride: usize,
+    );
+
+    /// Where element (`k`, `column`) lies and how far the next step of k is, if columns are contiguous and
+    /// steps evenly spaced from there to the end of the operand.
+    fn direct(&self, k: usize, column: usize) -> Option<(*const f32, usize)>;
+}
+
+/// Where the rows of C begin.
+#[derive(Clone, Copy)]
+pub(super) enum RowMap {
+    /// Evenly spaced, in elements.
+    Even(isize),
+    /// Rows are the points of images, last axis fastest.
+    Grid {
+        /// Points per image, by axis.
+        size: [usize; 2],
+        /// Elements between images.
+        image: isize,
+        /// Elements between points, by axis.
+        step: [isize; 2],
+    },
+}
+
+impl RowMap {
+    /// The offset of `row` in elements.
+    #[inline]
+    fn offset(&self, row: usize) -> isize {
+        match *self {
+            RowMap::Even(step) => row as isize * step,
+            RowMap::Grid { size, image, step } => {
+                let (rest, x) = (row / size[1], row % size[1]);
+                let (i, y) = (rest / size[0], rest % size[0]);
+                i as isize * image + y as isize * step[0] + x as isize * step[1]
+            }
+        }
+    }
+}
+
+/// C and what happens to its elements after the sum.
+pub(super) struct Output {
+    /// Element (0, 0).
+    pub c: *mut f32,
+    /// Where rows begin.
+    pub rows: RowMap,
+    /// Elements between columns.
+    pub column: isize,
+    /// Whether the sum is added to what C holds.
+    pub add: bool,
+    /// One per column, or per row, or null.
+    pub bias: *const f32,
+    /// Whether `bias` goes with rows.
+    pub bias_by_row: bool,
+    /// Whether what is below zero becomes zero.
+    pub relu: bool,
+}
+
+/// Which part of the contraction to compute.
+#[derive(Clone)]
+pub(super) struct Extent {
+    /// Rows of C.
+    pub rows: Range<usize>,
+    /// Columns of C.
+    pub columns: Range<usize>,
+    /// Steps of the whole sum.
+    pub k: usize,
+    /// Steps of a block; see [`block_of`].
+    pub block: usize,
+}
+
+/// The length of the chains that a sum of `k` steps is cut into: `wanted` if it is not zero, but at most
+/// [`BLOCK_MAX`]; else equal parts, as few as that limit allows. The last chain may be shorter.
+pub(super) fn block_of(k: usize, wanted: usize) -> usize {
+    if wanted != 0 {
+        return wanted.min(BLOCK_MAX);
+    }
+    k.div_ceil(k.div_ceil(BLOCK_MAX).max(1)).max(1)
+}
+
+/// Steps and columns of the right operand that are packed at once.
+fn packed_extent(k: usize, columns: usize, block: usize) -> (usize, usize) {
+    let blocks = k.div_ceil(block).clamp(1, (STEPS_MAX / block).max(1));
+    let steps = blocks * block;
+    let most = (RIGHT_MAX / steps / COLUMNS_MAX * COLUMNS_MAX).max(COLUMNS_MAX);
+    (steps, columns.next_multiple_of(COLUMNS_MAX).min(most))
+}
+
+/// Bytes of scratch that [`contract`] needs for any part of k steps and `columns` columns.
+pub(super) fn scratch_bytes(k: usize, columns: usize, block: usize) -> usize {
+    let (steps, width) = packed_extent(k, columns, block);
+    (ROWS_MAX * PITCH + ROWS_MAX * COLUMNS_MAX + steps * width) * size_of::<f32>() + ALIGN
+}
+
+/// Computes a part of a contraction.
+///
+/// # Safety
+/// The operands must be readable and C writable over the extent; C overlaps neither; `scratch` has
+/// [`scratch_bytes`] bytes and nobody else uses it; `micro` belongs to this processor.
+pub(super) unsafe fn contract<L: Left, R: Right>(
+    micro: &Micro,
+    left: &L,
+    right: &R,
+    out: &Output,
+    extent: &Extent,
+    scratch: *mut u8,
+) {
+    let Extent { rows, columns, k, block } = extent;
+    if rows.is_empty() || columns.is_empty() {
+        return;
+    }
+    let (steps, width) = packed_extent(*k, columns.len(), *block);
+    let scratch = scratch.wrapping_add(scratch.align_offset(ALIGN)).cast::<f32>();
+    let panel = scratch.wrapping_add(ROWS_MAX * COLUMNS_MAX);
+    let packed = panel.wrapping_add(ROWS_MAX * PITCH);
+    let work = Work { micro, left, right, out, columns: 0..0, k: *k, block: *block, spare: scratch, panel };
+    let in_place = rows.len() <= DIRECT_TILES * micro.rows && right.direct(0, columns.start).is_some();
+    for from in columns.clone().step_by(width) {
+        let work = Work { columns: from..columns.end.min(from + width), ..work };
+        // At least one round, so that an empty sum is written too.
+        for first in (0..(*k).max(1)).step_by(steps) {
+            let ks = first..(first + steps).min(*k);
+            // SAFETY: the caller's; `packed` has room for steps × width elements.
+            unsafe {
+                let packed = if in_place {
+                    None
+                } else {
+                    work.pack(ks.clone(), packed);
+                    Some(packed.cast_const())
+                };
+                for near in rows.clone().step_by(ROWS_NEAR) {
+                    work.rows(near..rows.end.min(near + ROWS_NEAR), ks.clone(), packed);
+                }
+            }
+        }
+    }
+}
+
+/// What the inner loops share.
+struct Work<'a, L, R> {
+    micro: &'a Micro,
+    left: &'a L,
+    right: &'a R,
+    out: &'a Output,
+    /// The columns in work.
+    columns: Range<usize>,
+    k: usize,
+    block: usize,
+    /// Room for one tile, for a C whose columns are not contiguous.
+    spare: *mut f32,
+    /// Room for a left panel.
+    panel: *mut f32,
+}
+
+impl<L: Left, R: Right> Work<'_, L, R> {
+    /// Packs the steps `ks` of the columns in work, panel by panel.
+    unsafe fn pack(&self, ks: Range<usize>, to: *mut f32) {
+        let wide = self.micro.columns;
+        for (i, from) in self.columns.clone().step_by(wide).enumerate() {
+            let columns = from..self.columns.end.min(from + wide);
+            // SAFETY: the caller's.
+            unsafe {
+                self.right.fill(self.micro, ks.clone(), columns, to.add(i * ks.len() * wide), wide);
+            }
+        }
+    }
+
+    /// The steps `ks` of some rows, whose part of C stays in the second-level cache.
+    unsafe fn rows(&self, rows: Range<usize>, ks: Range<usize>, packed: Option<*const f32>) {
+        let tiles = rows.len().div_ceil(self.micro.rows);
+        let cut = |t: usize| rows.start + rows.len() * t / tiles;
+        let mut first = ks.start;
+        loop {
+            let steps = first..(first + self.block).min(ks.end);
+            for t in 0..tiles {
+                // SAFETY: the caller's.
+                unsafe { self.tiles(cut(t)..cut(t + 1), steps.clone(), &ks, packed) }
+            }
+            first = steps.end;
+            if first >= ks.end {
+                return;
+            }
+        }
+    }
+
+    /// One block of k for one tile's rows and all columns in work.
+    unsafe fn tiles(
+        &self,
+        rows: Range<usize>,
+        steps: Range<usize>,
+        ks: &Range<usize>,
+        packed: Option<*const f32>,
+    ) {
+        let Work { micro, out, .. } = self;
+        // SAFETY: the caller's; a tile has no more rows and a block no more steps than a panel holds.
+        unsafe { self.left.fill(micro, rows.clone(), steps.clone(), self.panel) };
+        let mut offsets = [0isize; ROWS_MAX];
+        for (offset, row) in offsets.iter_mut().zip(rows.clone()) {
+            *offset = out.rows.offset(row);
+        }
+        let last = steps.end == self.k;
+        let layout = self.left.layout();
+        for (i, from) in self.columns.clone().step_by(micro.columns).enumerate() {
+            let columns = from..self.columns.end.min(from + micro.columns);
+            let (b, b_stride) = match packed {
+                Some(packed) => (
+                    packed.wrapping_add((i * ks.len() + steps.start - ks.start) * micro.columns),
+                    micro.columns,
+                ),
+                None => self.right.direct(steps.start, from).expect("asked before the loops began"),
+            };
+            let bias = if last && !out.bias.is_null() {
+                out.bias.wrapping_add(if out.bias_by_row { rows.start } else { from })
+            } else {
+                std::ptr::null()
+            };
+            let tile = Tile {
+                k: steps.len(),
+                a: self.panel,
+                b,
+                b_stride,
+                c: out.c.wrapping_offset(from as isize * out.column),
+                rows: offsets.as_ptr(),
+                columns: columns.len(),
+                add: out.add || steps.start > 0,
+                bias,
+                bias_by_row: out.bias_by_row,
+                relu: last && out.relu,
+            };
+            let kernel = micro.tile(layout, rows.len(), columns.len());
+            // SAFETY: the caller's.
+            unsafe {
+                if out.column == 1 || columns.len() == 1 {
+                    kernel(&tile);
+                } else {
+                    self.scattered(&tile, out.column, rows.len(), kernel);
+                }
+            }
+        }
+    }
+
+    /// A tile of a C whose columns are `column` elements apart, by way of the spare room.
+    unsafe fn scattered(&self, tile: &Tile, column: isize, rows: usize, kernel: unsafe fn(&Tile)) {
+        let near: [isize; ROWS_MAX] = std::array::from_fn(|r| (r * COLUMNS_MAX) as isize);
+        let each = |visit: &dyn Fn(*mut f32, *mut f32)| {
+            for (r, &from) in near.iter().enumerate().take(rows) {
+                for j in 0..tile.columns {
+                    // SAFETY: rows and columns of the tile; the spare room holds a whole tile.
+                    unsafe {
+                        let far = tile.c.offset(*tile.rows.add(r) + j as isize * column);
+                        visit(far, self.spare.offset(from).add(j));
+                    }
+                }
+            }
+        };
+        // SAFETY: both are valid elements, as `each` says.
+        if tile.add {
+            each(&|far, near| unsafe { *near = *far });
+        }
+        // SAFETY: the caller's.
+        unsafe { kernel(&Tile { c: self.spare, rows: near.as_ptr(), ..*tile }) };
+        // SAFETY: both are valid elements, as `each` says.
+        each(&|far, near| unsafe { *far = *near });
+    }
+}

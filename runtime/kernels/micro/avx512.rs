@@ -1,0 +1,201 @@
+//! Tiles of up to 14 × 32 in 512-bit registers: 28 sums, two vectors of B, one of A, one to spare.
+
+use super::{COLUMNS_MAX, Micro, PITCH, ROWS_MAX, Tile, TileKernel};
+use std::arch::x86_64::*;
+
+/// Elements of a vector.
+const LANES: usize = 16;
+
+macro_rules! by_rows {
+    ($vectors:literal, $row:expr, $step:expr; $($rows:literal)*) => {
+        &[$(tile::<$rows, $vectors, $row, $step> as TileKernel),*]
+    };
+}
+macro_rules! tiles {
+    ($vectors:literal, $row:expr, $step:expr) => {
+        by_rows!($vectors, $row, $step; 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    };
+}
+
+/// The kernels for AVX-512.
+pub(super) static MICRO: Micro = Micro {
+    rows: 14,
+    columns: COLUMNS_MAX,
+    tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],
+    copy: copy_runs,
+    transpose,
+};
+
+/// The mask of the first `count` lanes (all of them from 16 on).
+#[inline(always)]
+fn first(count: usize) -> __mmask16 {
+    if count >= LANES { !0 } else { (1 << count) - 1 }
+}
+
+/// One tile of `ROWS` × (`VECTORS` · 16). `ROW` and `STEP` are the panel's strides over rows and over k.
+///
+/// # Safety
+/// AVX-512F; the tile's pointers as [`Tile`] describes them.
+#[target_feature(enable = "avx512f")]
+unsafe fn tile<const ROWS: usize, const VECTORS: usize, const ROW: usize, const STEP: usize>(tile: &Tile) {
+    let masks: [__mmask16; VECTORS] = std::array::from_fn(|v| first(tile.columns.saturating_sub(v * LANES)));
+    let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
+    let (mut a, mut b) = (tile.a, tile.b);
+    for _ in 0..tile.k {
+        // SAFETY: the panels hold `k` steps; lanes past the columns are masked off.
+        unsafe {
+            let mut right = [_mm512_setzero_ps(); VECTORS];
+            for v in 0..VECTORS {
+                right[v] = _mm512_maskz_loadu_ps(masks[v], b.add(v * LANES));
+            }
+            for r in 0..ROWS {
+                let left = _mm512_set1_ps(*a.add(r * ROW));
+                for v in 0..VECTORS {
+                    sums[r][v] = _mm512_fmadd_ps(left, right[v], sums[r][v]);
+                }
+            }
+            a = a.add(STEP);
+            b = b.add(tile.b_stride);
+        }
+    }
+    for r in 0..ROWS {
+        // SAFETY: `rows` has an offset for each row, and C and the bias have `columns` elements there.
+        unsafe {
+            let c = tile.c.offset(*tile.rows.add(r));
+            for v in 0..VECTORS {
+                let mut sum = sums[r][v];
+                if tile.add {
+                    sum = _mm512_add_ps(_mm512_maskz_loadu_ps(masks[v], c.add(v * LANES)), sum);
+                }
+                if !tile.bias.is_null() {
+                    let bias = if tile.bias_by_row {
+                        _mm512_set1_ps(*tile.bias.add(r))
+                    } else {
+                        _mm512_maskz_loadu_ps(masks[v], tile.bias.add(v * LANES))
+                    };
+                    sum = _mm512_add_ps(sum, bias);
+                }
+                if tile.relu {
+                    // Where either is NaN, or both are zero, the second operand is the result.
+                    sum = _mm512_max_ps(_mm512_setzero_ps(), sum);
+                }
+                _mm512_mask_storeu_ps(c.add(v * LANES), masks[v], sum);
+            }
+        }
+    }
+}
+
+/// See [`super::CopyRuns`].
+///
+/// # Safety
+/// AVX-512F; runs readable and writable, not overlapping.
+#[target_feature(enable = "avx512f")]
+unsafe fn copy_runs(
+    mut from: *const f32,
+    from_stride: isize,
+    mut to: *mut f32,
+    to_stride: usize,
+    count: usize,
+    len: usize,
+) {
+    let tail = first(len % LANES);
+    for _ in 0..count {
+        // SAFETY: whole vectors stay below `len`; the tail is masked.
+        unsafe {
+            let mut j = 0;
+            while j + LANES <= len {
+                _mm512_storeu_ps(to.add(j), _mm512_loadu_ps(from.add(j)));
+                j += LANES;
+            }
+            if tail != 0 {
+                _mm512_mask_storeu_ps(to.add(j), tail, _mm512_maskz_loadu_ps(tail, from.add(j)));
+            }
+        }
+        from = from.wrapping_offset(from_stride);
+        to = to.wrapping_add(to_stride);
+    }
+}
+
+/// See [`super::Transpose`]. Squares of 16 × 16 go through registers; edges are masked.
+///
+/// # Safety
+/// AVX-512F; all elements named readable and writable, not overlapping.
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose(
+    from: *const f32,
+    from_stride: isize,
+    to: *mut f32,
+    to_stride: usize,
+    rows: usize,
+    columns: usize,
+) {
+    for i in (0..rows).step_by(LANES) {
+        for j in (0..columns).step_by(LANES) {
+            let (height, width) = ((rows - i).min(LANES), (columns - j).min(LANES));
+            // SAFETY: the square lies inside what the caller vouches for.
+            unsafe {
+                let from = from.offset(i as isize * from_stride).add(j);
+                square(from, from_stride, to.add(j * to_stride + i), to_stride, height, width);
+            }
+        }
+    }
+}
+
+/// Transposes at most 16 × 16.
+///
+/// # Safety
+/// As for [`transpose`].
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn square(
+    from: *const f32,
+    from_stride: isize,
+    to: *mut f32,
+    to_stride: usize,
+    height: usize,
+    width: usize,
+) {
+    let mut row = [_mm512_setzero_ps(); LANES];
+    let mask = first(width);
+    for (i, row) in row.iter_mut().enumerate() {
+        if i < height {
+            // SAFETY: row i < height, lanes below `width`.
+            *row = unsafe { _mm512_maskz_loadu_ps(mask, from.offset(i as isize * from_stride)) };
+        }
+    }
+    // Pairs of rows, then pairs of pairs: within each 128-bit lane L, `quad[4g + e]` then holds column
+    // 4L + e of rows 4g to 4g + 3.
+    let mut quad = [_mm512_setzero_ps(); LANES];
+    for g in 0..4 {
+        let [a, b, c, d] = [row[4 * g], row[4 * g + 1], row[4 * g + 2], row[4 * g + 3]];
+        let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        let pair = |x, y, high: bool| {
+            let (x, y) = (_mm512_castps_pd(x), _mm512_castps_pd(y));
+            _mm512_castpd_ps(if high { _mm512_unpackhi_pd(x, y) } else { _mm512_unpacklo_pd(x, y) })
+        };
+        quad[4 * g] = pair(ab_low, cd_low, false);
+        quad[4 * g + 1] = pair(ab_low, cd_low, true);
+        quad[4 * g + 2] = pair(ab_high, cd_high, false);
+        quad[4 * g + 3] = pair(ab_high, cd_high, true);
+    }
+    for e in 0..4 {
+        let [a, b, c, d] = [quad[e], quad[4 + e], quad[8 + e], quad[12 + e]];
+        // Lanes 0 and 1, then 2 and 3, of two groups of rows; then even and odd of those.
+        let (ab_01, ab_23) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+        let (cd_01, cd_23) = (_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+        let columns = [
+            _mm512_shuffle_f32x4::<0x88>(ab_01, cd_01),
+            _mm512_shuffle_f32x4::<0xdd>(ab_01, cd_01),
+            _mm512_shuffle_f32x4::<0x88>(ab_23, cd_23),
+            _mm512_shuffle_f32x4::<0xdd>(ab_23, cd_23),
+        ];
+        for (lane, column) in columns.into_iter().enumerate() {
+            let j = 4 * lane + e;
+            if j < width {
+                // SAFETY: column j < width, lanes below `height`.
+                unsafe { _mm512_mask_storeu_ps(to.add(j * to_stride), first(height), column) }
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Matrix products of f32: C\[m, n\] = (C +) A\[m, k\] · B\[k, n\], then a bias and relu while the tile is near.
+//!
+//! Any strides, so transposes cost nothing. An element's bits depend on its row of A, its column of B, k and
+//! the block alone: not on m, n, the strides, the part asked for, or the instruction set.
+
+use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
+use super::isa::Isa;
+use super::micro::{Layout, Micro, PITCH, ROWS_MAX};
+use std::ops::Range;
+
+/// Add to what C holds instead of replacing it.
+pub const ACCUMULATE: u64 = 1;
+/// After the bias, replace what is below zero by +0 (NaN stays NaN, -0 stays -0).
+pub const RELU: u64 = 2;
+
+/// A product's shape and strides; strides are in elements and may be anything for axes of size one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct ProductDesc {
+    /// Rows of A and C.
+    pub m: u64,
+    /// Columns of B and C.
+    pub n: u64,
+    /// Columns of A, rows of B: what is summed over.
+    pub k: u64,
+    /// Elements from one row of A to the next.
+    pub a_row: i64,
+    /// Elements from one column of A to the next.
+    pub a_column: i64,
+    /// Elements from one row of B to the next.
+    pub b_row: i64,
+    /// Elements from one column of B to the next.
+    pub b_column: i64,
+    /// Elements from one row of C to the next.
+    pub c_row: i64,
+    /// Elements from one column of C to the next.
+    pub c_column: i64,
+    /// The sum over k is cut into chains of this length (at most 256), added in order; 0 leaves the length
+    /// to the kernel, which then derives it from k alone.
+    pub block: u64,
+    /// [`ACCUMULATE`] and [`RELU`].
+    pub flags: u64,
+}
+
+impl ProductDesc {
+    /// A product of contiguous row-major matrices.
+    pub fn row_major(m: usize, n: usize, k: usize) -> ProductDesc {
+        let [m, n, k] = [m as u64, n as u64, k as u64];
+        let (a_row, b_row, c_row) = (k as i64, n as i64, n as i64);
+        ProductDesc {
+            m,
+            n,
+            k,
+            a_row,
+            a_column: 1,
+            b_row,
+            b_column: 1,
+            c_row,
+            c_column: 1,
+            block: 0,
+            flags: 0,
+        }
+    }
+
+    /// Bytes of scratch for any part of the product, on any processor.
+    pub fn scratch_bytes(&self) -> usize {
+        let columns = if self.turned() { self.m } else { self.n };
+        contract::scratch_bytes(self.k as usize, columns as usize, self.chain())
+    }
+
+    /// Whether to compute the transposed product, because C is contiguous down its columns.
+    fn turned(&self) -> bool {
+        self.c_column != 1 && self.n > 1 && (self.c_row == 1 || self.m == 1)
+    }
+
+    /// Steps of a chain.
+    fn chain(&self) -> usize {
+        block_of(self.k as usize, self.block as usize)
+    }
+}
+
+/// Computes `rows` × `columns` of a product. `bias` has n elements, or is null.
+///
+/// # Safety
+/// A, B and the bias must be readable and C writable as `desc` says; C overlaps none of them; `scratch` has
+/// [`ProductDesc::scratch_bytes`] bytes and is used by nobody else. Parts computed at the same time must not
+/// overlap.
+#[expect(clippy::too_many_arguments, reason = "the operands of a product, its part and its scratch")]
+pub unsafe fn product(
+    desc: &ProductDesc,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    bias: *const f32,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's; the best instruction set is one that the processor has.
+    unsafe { product_with(Micro::of(Isa::best()), desc, a, b, c, bias, rows, columns, scratch) }
+}
+
+/// [`product`] with the kernels of a given instruction set.
+///
+/// # Safety
+/// As for [`product`], and the processor must have the instruction set.
+#[expect(clippy::too_many_arguments, reason = "the operands of a product, its part and its scratch")]
+pub(super) unsafe fn product_with(
+    micro: &Micro,
+    desc: &ProductDesc,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    bias: *const f32,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    scratch: *mut u8,
+) {
+    let a = Matrix { base: a, row: desc.a_row as isize, column: desc.a_column as isize };
+    let b = Matrix { base: b, row: desc.b_row as isize, column: desc.b_column as isize };
+    let (c_row, c_column) = (desc.c_row as isize, desc.c_column as isize);
+    let (k, block) = (desc.k as usize, desc.chain());
+    let (add, relu) = (desc.flags & ACCUMULATE != 0, desc.flags & RELU != 0);
+    // SAFETY: the caller's.
+    unsafe {
+        if desc.turned() {
+            let out =
+                Output { c, rows: RowMap::Even(c_column), column: c_row, add, bias, bias_by_row: true, relu };
+            let extent = Extent { rows: columns, columns: rows, k, block };
+            contract::contract(micro, &b.transposed(), &a.transposed(), &out, &extent, scratch);
+        } else {
+            let out = Output {
+                c,
+                rows: RowMap::Even(c_row),
+                column: c_column,
+                add,
+                bias,
+                bias_by_row: false,
+                relu,
+            };
+            contract::contract(micro, &a, &b, &out, &Extent { rows, columns, k, block }, scratch);
+        }
+    }
+}
+
+/// A matrix in memory, with strides in elements.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix {
+    /// Element (0, 0).
+    pub base: *const f32,
+    /// From row to row.
+    pub row: isize,
+    /// From column to column.
+    pub column: isize,
+}
+
+impl Matrix {
+    fn transposed(self) -> Matrix {
+        Matrix { base: self.base, row: self.column, column: self.row }
+    }
+
+    /// Where element (`row`, `column`) lies.
+    fn at(&self, row: usize, column: usize) -> *const f32 {
+        self.base.wrapping_offset(row as isize * self.row + column as isize * self.column)
+    }
+}
+
+impl Left for Matrix {
+    fn layout(&self) -> Layout {
+        if self.row == 1 && self.column != 1 { Layout::Across } else { Layout::Along }
+    }
+
+    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32) {
+        let from = self.at(rows.start, ks.start);
+        // SAFETY: the caller's; a panel has room for PITCH elements of k and ROWS_MAX rows.
+        unsafe {
+            match self.layout() {
+                Layout::Across => (micro.copy)(from, self.column, to, ROWS_MAX, ks.len(), rows.len()),
+                Layout::Along if self.column == 1 => {
+                    (micro.copy)(from, self.row, to, PITCH, rows.len(), ks.len());
+                }
+                Layout::Along => {
+                    for (i, r) in rows.enumerate() {
+                        for (j, k) in ks.clone().enumerate() {
+                            *to.add(i * PITCH + j) = *self.at(r, k);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Right for Matrix {
+    unsafe fn fill(
+        &self,
+        micro: &Micro,
+        ks: Range<usize>,
+        columns: Range<usize>,
+        to: *mut f32,
+        stride: usize,
+    ) {
+        let from = self.at(ks.start, columns.start);
+        // SAFETY: the caller's.
+        unsafe {
+            if self.column == 1 {
+                (micro.copy)(from, self.row, to, stride, ks.len(), columns.len());
+            } else if self.row == 1 {
+                (micro.transpose)(from, self.column, to, stride, columns.len(), ks.len());
+            } else {
+                for (i, k) in ks.enumerate() {
+                    for (j, c) in columns.clone().enumerate() {
+                        *to.add(i * stride + j) = *self.at(k, c);
+                    }
+                }
+            }
+        }
+    }
+
+    fn direct(&self, k: usize, column: usize) -> Option<(*const f32, usize)> {
+        let step = usize::try_from(self.row).ok()?;
+        (self.column == 1).then(|| (self.at(k, column), step))
+    }
+}

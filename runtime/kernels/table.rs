@@ -1,0 +1,289 @@
+//! The table through which generated code calls kernels.
+//!
+//! Generated code is position-independent and knows no address: it is given a `*const Table`, loads the pointer
+//! at [`Entry::offset`] and calls it by the C convention of the machine. All integers are 64 bits, pointers are
+//! the machine's. Entries that threads may share take a part `lo..hi` of one axis:
+//!
+//! | entry | the axis |
+//! |---|---|
+//! | `product` | rows of C |
+//! | `product_columns` | columns of C |
+//! | `convolve`, `convolve_input_gradient`, pooling and its gradients | images |
+//! | `convolve_weight_gradient` | rows of the weights (`ConvolveDesc::weight_rows`) |
+//!
+//! The table only ever grows at its end, and [`VERSION`] counts its changes.
+
+use super::convolve::{self, ConvolveDesc};
+use super::math::{self, Function};
+use super::pool::{self, PoolDesc};
+use super::product::{self, ProductDesc};
+use super::random::Draw;
+use crate::threads::Barrier;
+
+/// The table's version. Code compiled for a newer one must not run with an older.
+pub const VERSION: u64 = 1;
+
+/// (desc, a, b, c, bias or null, lo, hi, scratch); see [`product::product`].
+pub type Product =
+    unsafe extern "C" fn(*const ProductDesc, *const f32, *const f32, *mut f32, *const f32, u64, u64, *mut u8);
+
+/// (desc, x, w, y, bias or null, lo, hi, scratch); see [`convolve::convolve`].
+pub type Convolve = unsafe extern "C" fn(
+    *const ConvolveDesc,
+    *const f32,
+    *const f32,
+    *mut f32,
+    *const f32,
+    u64,
+    u64,
+    *mut u8,
+);
+
+/// (desc, dy, w, dx, lo, hi, scratch) or (desc, x, dy, dw, lo, hi, scratch).
+pub type ConvolveGradient =
+    unsafe extern "C" fn(*const ConvolveDesc, *const f32, *const f32, *mut f32, u64, u64, *mut u8);
+
+/// (desc, x, y, lo, hi) or (desc, dy, dx, lo, hi).
+pub type Pool = unsafe extern "C" fn(*const PoolDesc, *const f32, *mut f32, u64, u64);
+
+/// (desc, x, dy, dx, lo, hi).
+pub type PoolGradient = unsafe extern "C" fn(*const PoolDesc, *const f32, *const f32, *mut f32, u64, u64);
+
+/// (out, x, n): `out` may be `x`.
+pub type Map = unsafe extern "C" fn(*mut f32, *const f32, u64);
+
+/// (out, x, y, n): `out` may be `x` or `y`.
+pub type Map2 = unsafe extern "C" fn(*mut f32, *const f32, *const f32, u64);
+
+/// (out, n, key, stream, step, start): element i of `out` is element `start + i` of the draw.
+pub type Random = unsafe extern "C" fn(*mut f32, u64, u64, u64, u64, u64);
+
+/// (barrier): 0 to go on, 1 when another thread failed and the step must be left at once.
+pub type Wait = unsafe extern "C" fn(*const Barrier) -> u32;
+
+/// (to, from, bytes); no overlap.
+pub type Copy = unsafe extern "C" fn(*mut u8, *const u8, u64);
+
+/// (to, bytes).
+pub type Zero = unsafe extern "C" fn(*mut u8, u64);
+
+macro_rules! table {
+    ($($entry:ident, $name:ident: $kind:ty = $function:expr;)*) => {
+        /// What generated code is given.
+        #[repr(C)]
+        pub struct Table { pub version: u64, $(pub $name: $kind),* }
+
+        /// The kernels of this process.
+        pub static TABLE: Table = Table { version: VERSION, $($name: $function),* };
+
+        /// An entry of [`Table`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Entry { $($entry),* }
+
+        impl Entry {
+            /// Every entry, in the order of the table.
+            pub const ALL: &[Entry] = &[$(Entry::$entry),*];
+
+            /// Bytes from the table's start to the pointer.
+            pub const fn offset(self) -> usize {
+                match self { $(Entry::$entry => std::mem::offset_of!(Table, $name)),* }
+            }
+
+            /// The entry's name in a plan's text form.
+            pub const fn name(self) -> &'static str {
+                match self { $(Entry::$entry => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+table! {
+    Product, product: Product = product_rows;
+    ProductColumns, product_columns: Product = product_columns;
+    Convolve, convolve: Convolve = convolve_images;
+    ConvolveInputGradient, convolve_input_gradient: ConvolveGradient = convolve_input_gradient;
+    ConvolveWeightGradient, convolve_weight_gradient: ConvolveGradient = convolve_weight_gradient;
+    MaxPool, max_pool: Pool = max_pool;
+    SumPool, sum_pool: Pool = sum_pool;
+    MaxPoolGradient, max_pool_gradient: PoolGradient = max_pool_gradient;
+    SumPoolGradient, sum_pool_gradient: Pool = sum_pool_gradient;
+    Exp, exp: Map = exp;
+    Log, log: Map = log;
+    Tanh, tanh: Map = tanh;
+    Sigmoid, sigmoid: Map = sigmoid;
+    Erf, erf: Map = erf;
+    Sin, sin: Map = sin;
+    Cos, cos: Map = cos;
+    Pow, pow: Map2 = pow;
+    Uniform, uniform: Random = uniform;
+    Normal, normal: Random = normal;
+    Barrier, barrier: Wait = barrier;
+    Copy, copy: Copy = copy;
+    Zero, zero: Zero = zero;
+}
+
+unsafe extern "C" fn product_rows(
+    desc: *const ProductDesc,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    bias: *const f32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe {
+        let desc = &*desc;
+        product::product(desc, a, b, c, bias, part(lo, hi), 0..desc.n as usize, scratch);
+    }
+}
+
+unsafe extern "C" fn product_columns(
+    desc: *const ProductDesc,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    bias: *const f32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe {
+        let desc = &*desc;
+        product::product(desc, a, b, c, bias, 0..desc.m as usize, part(lo, hi), scratch);
+    }
+}
+
+unsafe extern "C" fn convolve_images(
+    desc: *const ConvolveDesc,
+    x: *const f32,
+    w: *const f32,
+    y: *mut f32,
+    bias: *const f32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { convolve::convolve(&*desc, x, w, y, bias, part(lo, hi), scratch) }
+}
+
+unsafe extern "C" fn convolve_input_gradient(
+    desc: *const ConvolveDesc,
+    dy: *const f32,
+    w: *const f32,
+    dx: *mut f32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { convolve::convolve_input_gradient(&*desc, dy, w, dx, part(lo, hi), scratch) }
+}
+
+unsafe extern "C" fn convolve_weight_gradient(
+    desc: *const ConvolveDesc,
+    x: *const f32,
+    dy: *const f32,
+    dw: *mut f32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { convolve::convolve_weight_gradient(&*desc, x, dy, dw, part(lo, hi), scratch) }
+}
+
+unsafe extern "C" fn max_pool(desc: *const PoolDesc, x: *const f32, y: *mut f32, lo: u64, hi: u64) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { pool::max(&*desc, x, y, part(lo, hi)) }
+}
+
+unsafe extern "C" fn sum_pool(desc: *const PoolDesc, x: *const f32, y: *mut f32, lo: u64, hi: u64) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { pool::sum(&*desc, x, y, part(lo, hi)) }
+}
+
+unsafe extern "C" fn max_pool_gradient(
+    desc: *const PoolDesc,
+    x: *const f32,
+    dy: *const f32,
+    dx: *mut f32,
+    lo: u64,
+    hi: u64,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { pool::max_gradient(&*desc, x, dy, dx, part(lo, hi)) }
+}
+
+unsafe extern "C" fn sum_pool_gradient(
+    desc: *const PoolDesc,
+    dy: *const f32,
+    dx: *mut f32,
+    lo: u64,
+    hi: u64,
+) {
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { pool::sum_gradient(&*desc, dy, dx, part(lo, hi)) }
+}
+
+macro_rules! map {
+    ($($name:ident $function:ident),*) => {$(
+        unsafe extern "C" fn $name(out: *mut f32, x: *const f32, n: u64) {
+            // SAFETY: the caller's.
+            unsafe { math::apply(Function::$function, out, x, n as usize) }
+        }
+    )*};
+}
+map!(exp Exp, log Log, tanh Tanh, sigmoid Sigmoid, erf Erf, sin Sin, cos Cos);
+
+unsafe extern "C" fn pow(out: *mut f32, x: *const f32, y: *const f32, n: u64) {
+    // SAFETY: the caller's.
+    unsafe { math::apply_pow(out, x, y, n as usize) }
+}
+
+unsafe extern "C" fn uniform(out: *mut f32, n: u64, key: u64, stream: u64, step: u64, start: u64) {
+    // SAFETY: the caller vouches for n elements.
+    let out = unsafe { elements(out, n) };
+    Draw::new(key, stream, step).fill_uniform(out, start);
+}
+
+unsafe extern "C" fn normal(out: *mut f32, n: u64, key: u64, stream: u64, step: u64, start: u64) {
+    // SAFETY: the caller vouches for n elements.
+    let out = unsafe { elements(out, n) };
+    Draw::new(key, stream, step).fill_normal(out, start);
+}
+
+unsafe extern "C" fn barrier(barrier: *const Barrier) -> u32 {
+    // SAFETY: the caller vouches for the barrier.
+    match unsafe { &*barrier }.wait() {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+unsafe extern "C" fn copy(to: *mut u8, from: *const u8, bytes: u64) {
+    // SAFETY: the caller's.
+    unsafe { std::ptr::copy_nonoverlapping(from, to, bytes as usize) }
+}
+
+unsafe extern "C" fn zero(to: *mut u8, bytes: u64) {
+    // SAFETY: the caller's.
+    unsafe { std::ptr::write_bytes(to, 0, bytes as usize) }
+}
+
+/// The part of an axis that a call is for.
+fn part(lo: u64, hi: u64) -> std::ops::Range<usize> {
+    lo as usize..hi as usize
+}
+
+/// `n` elements, which may be none at any address.
+unsafe fn elements<'a>(out: *mut f32, n: u64) -> &'a mut [f32] {
+    if n == 0 {
+        return &mut [];
+    }
+    // SAFETY: the caller's.
+    unsafe { std::slice::from_raw_parts_mut(out, n as usize) }
+}
