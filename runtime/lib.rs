@@ -3,7 +3,6 @@
 pub mod checkpoint;
 pub mod code;
 mod files;
-
 pub mod kernels;
 pub mod queue;
 pub mod tensor;

@@ -48,22 +48,22 @@ unsafe fn tile<const ROWS: usize, const VECTORS: usize, const ROW: usize, const 
             for v in 0..VECTORS {
                 right[v] = _mm512_maskz_loadu_ps(masks[v], b.add(v * LANES));
             }
-            for r in 0..ROWS {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let left = _mm512_set1_ps(*a.add(r * ROW));
-                for v in 0..VECTORS {
-                    sums[r][v] = _mm512_fmadd_ps(left, right[v], sums[r][v]);
+                for (sum, &right) in sums.iter_mut().zip(&right) {
+                    *sum = _mm512_fmadd_ps(left, right, *sum);
                 }
             }
             a = a.add(STEP);
             b = b.add(tile.b_stride);
         }
     }
-    for r in 0..ROWS {
+    for (r, sums) in sums.iter().enumerate() {
         // SAFETY: `rows` has an offset for each row, and C and the bias have `columns` elements there.
         unsafe {
             let c = tile.c.offset(*tile.rows.add(r));
-            for v in 0..VECTORS {
-                let mut sum = sums[r][v];
+            for (v, &sum) in sums.iter().enumerate() {
+                let mut sum = sum;
                 if tile.add {
                     sum = _mm512_add_ps(_mm512_maskz_loadu_ps(masks[v], c.add(v * LANES)), sum);
                 }

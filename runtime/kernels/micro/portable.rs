@@ -43,12 +43,10 @@ unsafe fn tile<const ROWS: usize, const VECTORS: usize, const ROW: usize, const 
                 let right = right.as_flattened_mut();
                 std::ptr::copy_nonoverlapping(b, right.as_mut_ptr(), tile.columns.min(VECTORS * LANES));
             }
-            for r in 0..ROWS {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let left = *a.add(r * ROW);
-                for v in 0..VECTORS {
-                    for l in 0..LANES {
-                        sums[r][v][l] = left.mul_add(right[v][l], sums[r][v][l]);
-                    }
+                for (sum, &right) in sums.as_flattened_mut().iter_mut().zip(right.as_flattened()) {
+                    *sum = left.mul_add(right, *sum);
                 }
             }
             a = a.add(STEP);
