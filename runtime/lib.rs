@@ -2,8 +2,9 @@
 
 pub mod checkpoint;
 pub mod code;
-mod files;
+pub mod files;
 pub mod kernels;
+pub mod log;
 pub mod queue;
 pub mod tensor;
 pub mod threads;
