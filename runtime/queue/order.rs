@@ -2,6 +2,7 @@
 
 use super::error::{DataError, Fault};
 use super::recipe::{Stage, StageKind};
+use crate::kernels::random::{Draw, stream_of};
 
 /// The order of examples in every epoch.
 #[derive(Clone, Debug)]
@@ -15,8 +16,10 @@ pub struct Order {
 #[derive(Clone, Copy, Debug)]
 struct Shuffle {
     window: usize,
-    /// Which random numbers it draws.
-    key: u64,
+    /// Its own seed, or the one of the run.
+    seed: u64,
+    /// Which of the recipe's shuffles it is, as a stream of random numbers.
+    stream: u64,
 }
 
 impl Order {
@@ -28,7 +31,7 @@ impl Order {
     pub fn new(examples: usize, stages: &[Stage], seed: u64) -> Result<Order, DataError> {
         let last_split = stages.iter().rposition(|stage| matches!(stage.kind, StageKind::Split { .. }));
         let mut order = Order { fixed: (0..examples).collect(), shuffles: Vec::new() };
-        let mut batched = false;
+        let (mut batched, mut shuffles) = (false, 0);
         for (at, stage) in stages.iter().enumerate() {
             let fail = |fault| DataError::new(stage.origin, fault);
             match &stage.kind {
@@ -40,8 +43,9 @@ impl Order {
                     return Err(fail(Fault::Zero { what: "a window" }));
                 }
                 StageKind::Shuffle { window, seed: own } => {
-                    let key = mix(&[own.unwrap_or(seed), at as u64]);
-                    let shuffle = Shuffle { window: *window, key };
+                    let stream = stream_of(&format!("shuffle {shuffles}"));
+                    let shuffle = Shuffle { window: *window, seed: own.unwrap_or(seed), stream };
+                    shuffles += 1;
                     if last_split.is_some_and(|split| at < split) {
                         shuffle.apply(0, &mut order.fixed);
                     } else {
@@ -77,12 +81,10 @@ impl Shuffle {
     /// own, and no memory beside the list is needed.
     fn apply(self, epoch: u64, indices: &mut [usize]) {
         let examples = indices.len();
+        let draw = Draw::new(self.seed, self.stream, epoch);
         for position in 0..examples {
             let choices = self.window.min(examples - position) as u64;
-            let random = mix(&[self.key, epoch, position as u64]);
-            // The upper half of the product is uniform below `choices`, up to one part in 2^64 / choices.
-            let drawn = ((u128::from(random) * u128::from(choices)) >> 64) as usize;
-            indices.swap(position, position + drawn);
+            indices.swap(position, position + draw.below(position as u64, choices) as usize);
         }
     }
 }
@@ -105,16 +107,6 @@ fn cut(mut indices: Vec<usize>, bounds: &[usize], part: usize) -> Result<Vec<usi
         indices.drain(..bounds[part - 1]);
     }
     Ok(indices)
-}
-
-/// A random number for each list of words (the finalizer of SplitMix64, over a running sum).
-fn mix(words: &[u64]) -> u64 {
-    words.iter().fold(0, |state: u64, word| {
-        let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
 }
 
 #[cfg(test)]
