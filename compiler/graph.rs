@@ -11,7 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::model::{Input, Variable};
-use crate::ops::{Op, VariableId, rules};
+use crate::ops::{Op, Problem, Scalar, VariableId, rules};
 use crate::types::Type;
 
 /// A value of a graph.
@@ -89,15 +89,10 @@ impl Graph {
         if let Some(found) = self.interned.get(&key) {
             return *found;
         }
-        let types: Vec<&Type> = args.iter().map(|a| self.ty(*a)).collect();
-        let ty = match self.leaf_type(&key.0) {
-            Some(ty) => ty,
-            // Not `Op::infer`, which also refuses what is well defined but cannot be meant, such as a
-            // window larger than a free axis that turned out short: that gives no windows.
-            None => (rules(&key.0).infer)(&key.0, &types).unwrap_or_else(|problem| {
-                panic!("{:?} of {types:?} reached the graph ill-shaped: {problem}", key.0)
-            }),
-        };
+        let ty = self.infer(&key.0, args).unwrap_or_else(|problem| {
+            let types: Vec<String> = args.iter().map(|a| self.ty(*a).to_string()).collect();
+            panic!("{:?} of {} reached the graph ill-shaped: {problem}", key.0, types.join(" and "))
+        });
         let node = self.nodes.add_node(Node { op: key.0.clone(), ty, origin });
         for (port, arg) in args.iter().enumerate() {
             self.nodes.add_edge(NodeIndex::new(arg.0 as usize), node, port as u16);
@@ -107,15 +102,55 @@ impl Graph {
         value
     }
 
-    /// The types that stand in tables; all others follow from the operands.
-    fn leaf_type(&self, op: &Op) -> Option<Type> {
-        if let Op::Input(i) = op {
-            return Some(self.inputs[i.0 as usize].ty.clone());
+    /// A number everywhere in a tensor of type `ty`.
+    pub fn filled(&mut self, number: f64, ty: &Type, origin: OriginId) -> ValueId {
+        let constant = self.add(Op::Constant(Scalar::new(number), ty.dtype), &[], origin);
+        if ty.rank() == 0 {
+            return constant;
         }
-        if let Op::Variable(v) | Op::Gradient(v) = op {
-            return Some(self.variables[v.0 as usize].ty.clone());
+        self.add(Op::Broadcast { axes: ty.axes.clone(), from: Vec::new() }, &[constant], origin)
+    }
+
+    /// The number that every element of a value is, where that is plain to see.
+    pub fn constant(&self, value: ValueId) -> Option<f64> {
+        if let Op::Constant(number, _) = self.op(value) {
+            return Some(number.get());
+        }
+        if let Op::Broadcast { .. } = self.op(value) {
+            return self.constant(self.args(value)[0]);
         }
         None
+    }
+
+    /// Which values the outputs and updates need: one flag a value.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.len()];
+        let wanted = self.outputs.iter().map(|o| o.value).chain(self.updates.iter().map(|u| u.value));
+        wanted.for_each(|value| needed[value.0 as usize] = true);
+        for value in self.values().rev() {
+            if needed[value.0 as usize] {
+                self.args(value).into_iter().for_each(|arg| needed[arg.0 as usize] = true);
+            }
+        }
+        needed
+    }
+
+    /// The type of `op(args)`; that of a leaf may stand in a table.
+    ///
+    /// Unlike `Op::infer` it does not refuse what is well defined but cannot be meant, such as a window larger
+    /// than a free axis that turned out short, which gives no windows.
+    ///
+    /// # Errors
+    /// Why the operands do not fit.
+    pub fn infer(&self, op: &Op, args: &[ValueId]) -> Result<Type, Problem> {
+        if let Op::Input(i) = op {
+            return Ok(self.inputs[i.0 as usize].ty.clone());
+        }
+        if let Op::Variable(v) | Op::Gradient(v) = op {
+            return Ok(self.variables[v.0 as usize].ty.clone());
+        }
+        let types: Vec<&Type> = args.iter().map(|a| self.ty(*a)).collect();
+        (rules(op).infer)(op, &types)
     }
 
     /// The node of a value.
@@ -166,4 +201,34 @@ impl Graph {
     pub fn is_empty(&self) -> bool {
         self.nodes.node_count() == 0
     }
+}
+
+/// The graph anew, without what nothing needs. `rule` sees each node with its new operands and may put another
+/// value in its place, of the same sizes and dtype; `None` keeps the node.
+pub fn rebuild(old: &Graph, mut rule: impl FnMut(&mut Graph, &Node, &[ValueId]) -> Option<ValueId>) -> Graph {
+    let mut new = Graph::new(old.inputs.clone(), old.variables.clone());
+    let needed = old.needed();
+    let mut becomes: Vec<Option<ValueId>> = vec![None; old.len()];
+    let get = |becomes: &[Option<ValueId>], value: ValueId| {
+        becomes[value.0 as usize].expect("ids are in topological order, and what is needed is rebuilt")
+    };
+    for value in old.values().filter(|value| needed[value.0 as usize]) {
+        let node = old.node(value);
+        let args: Vec<ValueId> = old.args(value).into_iter().map(|arg| get(&becomes, arg)).collect();
+        let mut found = match rule(&mut new, node, &args) {
+            Some(other) => other,
+            None => new.add(node.op.clone(), &args, node.origin),
+        };
+        if new.ty(found).axes != node.ty.axes {
+            // The other value bears other names.
+            found = new.add(Op::Reshape { axes: node.ty.axes.clone() }, &[found], node.origin);
+        }
+        debug_assert_eq!(*new.ty(found), node.ty, "a rule must keep the type");
+        becomes[value.0 as usize] = Some(found);
+    }
+    let output = |o: &Output| Output { name: o.name.clone(), value: get(&becomes, o.value) };
+    let update = |u: &Update| Update { variable: u.variable, value: get(&becomes, u.value) };
+    new.outputs = old.outputs.iter().map(output).collect();
+    new.updates = old.updates.iter().map(update).collect();
+    new
 }

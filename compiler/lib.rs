@@ -1,7 +1,12 @@
 //! The road from text to machine: parse, check, unfold, passes, lower.
 
+pub mod cost;
 pub mod graph;
 pub mod model;
 pub mod ops;
+pub mod passes;
+pub mod reference;
 pub mod run;
 pub mod types;
+pub mod unfold;
+pub mod verify;

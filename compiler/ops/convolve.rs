@@ -1,10 +1,23 @@
 //! A kernel moved over the spatial axes of its input.
 
-use super::{Convolution, Op, Problem, Rules, shape};
-use crate::types::{Size, Type};
+use super::{
+    Array, Backward, Convolution, Cut, Join, Need, Op, Problem, Reduction, Rules, Window, array::each_index,
+    shape,
+};
+use crate::cost::{self, Cost};
+use crate::graph::ValueId;
+use crate::types::{Axis, Size, Type};
 
 /// What is true of `convolve`.
-pub const RULES: Rules = Rules { name: "convolve", infer };
+pub const RULES: Rules = Rules {
+    name: "convolve",
+    page: include_str!("../../specs/ops/convolve.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Convolve(convolution) = op else { unreachable!("the table of rules pairs them") };
@@ -48,4 +61,113 @@ pub(super) fn check(convolution: &Convolution, x: &Type, w: &Type, dy: &Type) ->
         return Ok(());
     }
     Err(Problem::Other(format!("{dy} is not what {x} and {w} give, which is {y}")))
+}
+
+fn grad(b: &mut Backward) -> Vec<Option<ValueId>> {
+    let Op::Convolve(convolution) = b.graph.op(b.value).clone() else {
+        unreachable!("the table of rules pairs them")
+    };
+    let (x, w, dy) = (b.args[0], b.args[1], b.dy);
+    let (x_axes, w_axes) = (b.ty(x).axes, b.ty(w).axes);
+    let dx = b.add(Op::ConvolveInput(convolution.clone(), x_axes), &[dy, w]);
+    let dw = b.add(Op::ConvolveKernel(convolution, w_axes), &[x, dy]);
+    vec![Some(dx), Some(dw)]
+}
+
+fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
+    let Op::Convolve(convolution) = op else { unreachable!("the table of rules pairs them") };
+    let channels = Channels::of(convolution, args[0], result);
+    let piece = |axis: usize, unit: u64| Need::Piece { axis, unit };
+    let mut cuts = vec![Cut::along(0, result, vec![piece(0, 1), Need::Whole])];
+    for (i, window) in windows(convolution, args[1]).into_iter().enumerate() {
+        cuts.push(Cut::along(i + 1, result, vec![Need::Window { axis: i + 1, window }, Need::Whole]));
+    }
+    let last = result.rank() - 1;
+    let Channels { groups, inputs, outputs } = channels;
+    if groups == 1 {
+        cuts.push(Cut::along(last, result, vec![Need::Whole, piece(last, 1)]));
+        cuts.push(Cut::partial(
+            Reduction::Sum,
+            &args[0].axes[last],
+            vec![piece(last, 1), piece(last - 1, 1)],
+        ));
+    } else {
+        let join = Join::Along { axis: last, unit: outputs };
+        cuts.push(Cut { extent: groups, join, needs: vec![piece(last, inputs), piece(last, outputs)] });
+    }
+    cuts
+}
+
+/// The channels of one group.
+pub(super) struct Channels {
+    /// Number of groups.
+    pub groups: u64,
+    /// Channels that go into one.
+    pub inputs: u64,
+    /// Channels that come out of one.
+    pub outputs: u64,
+}
+
+impl Channels {
+    pub(super) fn of(convolution: &Convolution, x: &Type, y: &Type) -> Channels {
+        let groups = convolution.groups;
+        let of = |ty: &Type| ty.dims()[ty.rank() - 1] as u64 / groups;
+        Channels { groups, inputs: of(x), outputs: of(y) }
+    }
+}
+
+/// The windows of a convolution by a kernel of this type.
+pub(super) fn windows(convolution: &Convolution, w: &Type) -> Vec<Window> {
+    let spatial = &w.axes[..w.rank() - 2];
+    convolution.windows(spatial).expect("the shape rule has asked for the windows")
+}
+
+fn cost(_op: &Op, args: &[&Type], result: &Type) -> Cost {
+    Cost::streaming(operations(args[1], result), args, result)
+}
+
+/// A product and a sum for every tap, input channel of the group and output.
+pub(super) fn operations(w: &Type, y: &Type) -> u64 {
+    let kernel = w.dims();
+    let each: u64 = kernel[..kernel.len() - 1].iter().map(|n| *n as u64).product();
+    2 * each * cost::elements(y)
+}
+
+fn eval(op: &Op, args: &[&Array], result: &Type) -> Array {
+    let Op::Convolve(convolution) = op else { unreachable!("the table of rules pairs them") };
+    let mut y = Array::filled(&result.dims(), 0.0);
+    let shapes = [&args[0].shape, &args[1].shape, &result.dims()];
+    each_product(convolution, shapes, |x, w, at| y.add_at(at, args[0].at(x) * args[1].at(w)));
+    y
+}
+
+/// Calls `visit` with the indices in input, kernel and output of every product of a convolution whose input,
+/// kernel and output have these shapes.
+pub(super) fn each_product(
+    convolution: &Convolution,
+    [x, w, y]: [&Vec<usize>; 3],
+    mut visit: impl FnMut(&[usize], &[usize], &[usize]),
+) {
+    let spatial = x.len() - 2;
+    let axes: Vec<Axis> = w[..spatial].iter().map(|n| Axis::sized(*n as u64)).collect();
+    let windows = convolution.windows(&axes).expect("the shape rule has asked for the windows");
+    let (inputs, outputs) = (w[spatial], w[spatial + 1] / convolution.groups as usize);
+    each_index(y, |at_y| {
+        let group = at_y[spatial + 1] / outputs;
+        each_index(&w[..spatial], |tap| {
+            let mut at_x = vec![at_y[0]];
+            for (i, window) in windows.iter().enumerate() {
+                match window.input(at_y[i + 1], tap[i], x[i + 1]) {
+                    Some(input) => at_x.push(input),
+                    None => return,
+                }
+            }
+            at_x.push(0);
+            for channel in 0..inputs {
+                at_x[spatial + 1] = group * inputs + channel;
+                let at_w = [tap, &[channel, at_y[spatial + 1]]].concat();
+                visit(&at_x, &at_w, at_y);
+            }
+        });
+    });
 }

@@ -5,6 +5,8 @@
 //! stands in `lower/`.
 
 mod arg_max;
+pub mod array;
+mod backward;
 mod binary;
 mod broadcast;
 mod cast;
@@ -13,6 +15,7 @@ mod contract;
 mod convolve;
 mod convolve_input;
 mod convolve_kernel;
+mod cut;
 mod leaves;
 mod pad;
 mod pool;
@@ -28,8 +31,13 @@ mod transpose;
 mod unary;
 mod window;
 
+pub use array::Array;
+pub use backward::Backward;
+pub use cut::{Cut, Join, Need, piece_op};
 pub use window::Window;
 
+use crate::cost::Cost;
+use crate::graph::ValueId;
 use crate::types::{Axis, DType, Size, Type};
 
 /// A trained weight, a state or a constant tensor: an index into `Model::variables`.
@@ -330,8 +338,24 @@ impl std::fmt::Display for Problem {
 pub struct Rules {
     /// What the text form calls it, where `Op::name` is not more precise.
     pub name: &'static str,
+    /// The page that explains it.
+    pub page: &'static str,
     /// How the result's type follows from the operands'; symbolic in sizes.
     pub infer: fn(&Op, &[&Type]) -> Result<Type, Problem>,
+    /// The gradient of the loss by each operand, from that by the value; `None` where there is none to pass on.
+    pub grad: fn(&mut Backward) -> Vec<Option<ValueId>>,
+    /// The ways in which its work may be cut: operator, operands, result; sizes known.
+    pub cuts: fn(&Op, &[&Type], &Type) -> Vec<Cut>,
+    /// What computing it once takes: operator, operands, result; sizes known.
+    pub cost: fn(&Op, &[&Type], &Type) -> Cost,
+    /// What it means: operator, operands, type of the result; sizes known. Integers may lie outside their
+    /// dtype and are yet to be wrapped around.
+    pub eval: fn(&Op, &[&Array], &Type) -> Array,
+}
+
+/// The gradient rule of what passes no gradient on.
+fn no_gradient(b: &mut Backward) -> Vec<Option<ValueId>> {
+    vec![None; b.args.len()]
 }
 
 /// The rules of an operator.

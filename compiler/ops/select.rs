@@ -1,10 +1,20 @@
 //! One of two values, element by element.
 
-use super::{Op, Problem, Rules, shape};
+use super::{Array, Backward, Op, Problem, Rules, cut, shape};
+use crate::cost::{self, Cost};
+use crate::graph::ValueId;
 use crate::types::Type;
 
 /// What is true of `select`.
-pub const RULES: Rules = Rules { name: "select", infer };
+pub const RULES: Rules = Rules {
+    name: "select",
+    page: include_str!("../../specs/ops/select.md"),
+    infer,
+    grad,
+    cuts: cut::elementwise,
+    cost,
+    eval,
+};
 
 fn infer(_op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let [_, a, _] = shape::operands(args)?;
@@ -16,4 +26,20 @@ fn infer(_op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     // The condition's names and ragged axes count too.
     let axes = shape::merge_all(&[&both, args[0]], 0, 1)?;
     Ok(Type::new(a.dtype, axes))
+}
+
+fn grad(b: &mut Backward) -> Vec<Option<ValueId>> {
+    let (condition, dy) = (b.args[0], b.dy);
+    let zero = b.number(0.0, dy);
+    vec![None, Some(b.select(condition, dy, zero)), Some(b.select(condition, zero, dy))]
+}
+
+fn cost(_op: &Op, args: &[&Type], result: &Type) -> Cost {
+    Cost::streaming(cost::elements(result), args, result)
+}
+
+fn eval(_op: &Op, args: &[&Array], _result: &Type) -> Array {
+    let [condition, a, b] = [0, 1, 2].map(|i| &args[i].data);
+    let pick = |i: usize| if condition[i] != 0.0 { a[i] } else { b[i] };
+    Array::new(&args[0].shape, (0..a.len()).map(pick).collect())
 }

@@ -24,6 +24,13 @@ impl Window {
         if self.taps == 0 { 0 } else { (self.taps - 1) * self.dilation + 1 }
     }
 
+    /// Which of `size` inputs tap `tap` of window `output` sees; `None` in the padding.
+    pub fn input(self, output: usize, tap: usize, size: usize) -> Option<usize> {
+        let reach = output as u64 * self.stride + tap as u64 * self.dilation;
+        let input = reach.checked_sub(self.low)?;
+        (input < size as u64).then_some(input as usize)
+    }
+
     /// The axis of windows over `input`: one where it fits wholly into the padded input.
     pub fn over(self, input: &Axis) -> Axis {
         // Adding one stride first gives 0, not 1, where not even one window fits.

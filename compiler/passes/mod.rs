@@ -1,0 +1,38 @@
+//! The passes, in the order in which they run. Each reads a graph and builds a new one.
+
+pub mod differentiate;
+
+mod arithmetic;
+mod dead_code;
+mod fold;
+mod layout;
+
+use crate::graph::Graph;
+
+/// A pass: its name and what it does.
+type Pass = (&'static str, fn(&Graph) -> Graph);
+
+/// Differentiation has run before: it is part of `unfold`, as optimizers are written over its results.
+pub const PASSES: [Pass; 6] = [
+    // Decides what depends on the phase, so that the others need not look at the side not taken.
+    ("fold", fold::fold),
+    ("layout", layout::layout),
+    ("arithmetic", arithmetic::arithmetic),
+    // What became constant or the same through the others.
+    ("fold", fold::fold),
+    ("layout", layout::layout),
+    ("dead_code", dead_code::dead_code),
+];
+
+/// The graph after all passes.
+pub fn optimise(mut graph: Graph) -> Graph {
+    for (name, pass) in PASSES {
+        graph = pass(&graph);
+        if cfg!(debug_assertions)
+            && let Err(broken) = crate::verify::verify(&graph)
+        {
+            panic!("pass {name} broke a promise: {broken}");
+        }
+    }
+    graph
+}

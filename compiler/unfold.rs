@@ -1,0 +1,171 @@
+//! From a checked model to the graph of one program: free axes bound to sizes, the phase decided, gradients
+//! built, and nothing in it that is not wanted.
+
+use std::sync::Arc;
+
+use crate::graph::{Graph, Output, Update, ValueId, rebuild};
+use crate::model::{Input, Model, Variable};
+use crate::ops::{Op, Scalar, VariableId};
+use crate::passes::differentiate::gradients;
+use crate::types::{Axis, DType, Size};
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// A step: `loss`, `metric/NAME`, and all updates.
+    Train,
+    /// `loss` and `metric/NAME`; nothing changes.
+    Evaluate,
+    /// Bindings by name; nothing changes.
+    Predict,
+}
+
+/// The program of a phase, with `binding[f]` as the size of free axis `f`. `wanted` names the bindings that
+/// `Predict` hands out; those the model lacks are left out.
+pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -> Graph {
+    let mut unfolding = Unfolding::new(model, binding, phase);
+    let outputs = match phase {
+        Phase::Train | Phase::Evaluate => measures(model),
+        Phase::Predict => {
+            let named = |name: &String| model.bindings.iter().rev().find(|(n, _)| n == name).cloned();
+            wanted.iter().filter_map(named).collect()
+        }
+    };
+    for (name, value) in outputs {
+        let value = unfolding.value(value);
+        unfolding.graph.outputs.push(Output { name, value });
+    }
+    if phase == Phase::Train {
+        unfolding.updates();
+    }
+    // Differentiation also builds gradients of what no parameter stands behind.
+    rebuild(&unfolding.graph, |_, _, _| None)
+}
+
+fn measures(model: &Model) -> Vec<(String, ValueId)> {
+    let loss = model.loss.map(|value| ("loss".to_string(), value));
+    let metrics = model.metrics.iter().map(|m| (format!("metric/{}", m.name), m.value));
+    loss.into_iter().chain(metrics).collect()
+}
+
+struct Unfolding<'a> {
+    model: &'a Model,
+    binding: &'a [u64],
+    phase: Phase,
+    graph: Graph,
+    /// What each value of the model has become.
+    becomes: Vec<Option<ValueId>>,
+    /// The gradient by each variable, once differentiated.
+    gradients: Vec<Option<ValueId>>,
+}
+
+impl<'a> Unfolding<'a> {
+    fn new(model: &'a Model, binding: &'a [u64], phase: Phase) -> Unfolding<'a> {
+        let input = |i: &Input| Input { ty: i.ty.bind(binding), ..i.clone() };
+        let variable = |v: &Variable| Variable { ty: v.ty.bind(binding), ..v.clone() };
+        let inputs: Arc<[Input]> = model.inputs.iter().map(input).collect();
+        let variables: Arc<[Variable]> = model.variables.iter().map(variable).collect();
+        Unfolding {
+            model,
+            binding,
+            phase,
+            graph: Graph::new(inputs, variables),
+            becomes: vec![None; model.values.len()],
+            gradients: vec![None; model.variables.len()],
+        }
+    }
+
+    /// The model's `value` in the graph, with everything it needs.
+    fn value(&mut self, value: ValueId) -> ValueId {
+        for needed in self.missing(&[value]) {
+            let from = &self.model.values[needed.0 as usize];
+            let args: Vec<ValueId> = from.args.iter().map(|arg| self.there(*arg)).collect();
+            let found = if let Op::Gradient(v) = &from.op {
+                self.gradients[v.0 as usize].expect("gradients are built before what uses them")
+            } else {
+                self.graph.add(self.bind(&from.op), &args, from.origin)
+            };
+            self.becomes[needed.0 as usize] = Some(found);
+        }
+        self.there(value)
+    }
+
+    fn there(&self, value: ValueId) -> ValueId {
+        self.becomes[value.0 as usize].expect("operands come before users")
+    }
+
+    /// What `values` need that is not in the graph yet, operands before users.
+    fn missing(&self, values: &[ValueId]) -> Vec<ValueId> {
+        let mut needed = vec![false; self.model.values.len()];
+        values.iter().for_each(|value| needed[value.0 as usize] = true);
+        for i in (0..needed.len()).rev() {
+            if needed[i] && self.becomes[i].is_none() {
+                self.model.values[i].args.iter().for_each(|arg| needed[arg.0 as usize] = true);
+            }
+        }
+        let missing = (0..needed.len()).filter(|i| needed[*i] && self.becomes[*i].is_none());
+        missing.map(|i| ValueId(i as u32)).collect()
+    }
+
+    /// All updates, and before them the gradients they ask for.
+    fn updates(&mut self) {
+        let values: Vec<ValueId> = self.model.updates.iter().map(|u| u.value).collect();
+        let asks = |value: &ValueId| {
+            let op = &self.model.values[value.0 as usize].op;
+            if let Op::Gradient(v) = op { Some(*v) } else { None }
+        };
+        let mut by: Vec<VariableId> = self.missing(&values).iter().filter_map(asks).collect();
+        by.sort_unstable();
+        by.dedup();
+        if let Some(loss) = self.model.loss {
+            let loss = self.value(loss);
+            for (variable, gradient) in by.iter().zip(gradients(&mut self.graph, loss, &by)) {
+                self.gradients[variable.0 as usize] = Some(gradient);
+            }
+        }
+        for update in &self.model.updates {
+            let value = self.value(update.value);
+            self.graph.updates.push(Update { variable: update.variable, value });
+        }
+    }
+
+    fn bind(&self, op: &Op) -> Op {
+        let size = |size: &Size| Size::Known(size.bind(self.binding));
+        let axes = |axes: &[Axis]| -> Vec<Axis> {
+            axes.iter().map(|a| Axis { size: size(&a.size), ..a.clone() }).collect()
+        };
+        match op {
+            Op::Training => {
+                let training = if self.phase == Phase::Train { 1.0 } else { 0.0 };
+                Op::Constant(Scalar::new(training), DType::Bool)
+            }
+            Op::Index { axes: a, axis } => Op::Index { axes: axes(a), axis: *axis },
+            Op::Random { stream, axes: a } => Op::Random { stream: *stream, axes: axes(a) },
+            Op::Broadcast { axes: a, from } => Op::Broadcast { axes: axes(a), from: from.clone() },
+            Op::Reshape { axes: a } => Op::Reshape { axes: axes(a) },
+            Op::Slice { axis, start, end } => Op::Slice { axis: *axis, start: size(start), end: size(end) },
+            Op::Pad { axis, low, high } => Op::Pad { axis: *axis, low: size(low), high: size(high) },
+            Op::ConvolveInput(c, a) => Op::ConvolveInput(c.clone(), axes(a)),
+            Op::ConvolveKernel(c, a) => Op::ConvolveKernel(c.clone(), axes(a)),
+            Op::Input(_)
+            | Op::Variable(_)
+            | Op::Step
+            | Op::Seed
+            | Op::Gradient(_)
+            | Op::Constant(..)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Stop
+            | Op::Transpose { .. }
+            | Op::Concat { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::Pool(_)
+            | Op::PoolInput(_) => op.clone(),
+        }
+    }
+}
