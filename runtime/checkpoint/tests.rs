@@ -181,7 +181,8 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
             save_large(Path::new(&path), step);
         }
     }
-    let folder = tempfile::tempdir().unwrap();
+    // In memory where there is such a place: hundreds of files are brought to the disk otherwise.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let path = folder.path().join("a.safetensors");
     save_large(&path, 0);
     let mut steps = Vec::new();
