@@ -170,10 +170,10 @@ const SAVE_HERE: &str = "STRATA_TEST_SAVE_HERE";
 
 #[test]
 fn a_kill_at_any_moment_leaves_a_whole_file() {
-    // Large enough that most kills come while a file is being written.
+    // Large enough that most kills come while a file is being written, small enough to be quick.
     let save_large = |path: &Path, step: u64| {
-        let values = vec![step as f32; 1 << 20];
-        let tensor = Tensor::from_f32(&[1 << 20], &values).unwrap();
+        let values = vec![step as f32; 1 << 17];
+        let tensor = Tensor::from_f32(&[1 << 17], &values).unwrap();
         save(path, &[("w".to_string(), &tensor)], &meta(step)).unwrap();
     };
     if let Some(path) = std::env::var_os(SAVE_HERE) {
@@ -186,7 +186,7 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
     let path = folder.path().join("a.safetensors");
     save_large(&path, 0);
     let mut steps = Vec::new();
-    for round in 0..12 {
+    for round in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "checkpoint::tests::a_kill_at_any_moment_leaves_a_whole_file", "--nocapture"])
             .env(SAVE_HERE, &path)
@@ -198,7 +198,7 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
         while load(&path).unwrap().1.step == 0 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_micros(700 * round));
+        std::thread::sleep(Duration::from_micros(100 * round));
         child.kill().unwrap();
         child.wait().unwrap();
         let (tensors, meta) = load(&path).unwrap();

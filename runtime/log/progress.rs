@@ -140,7 +140,7 @@ fn bar(total: Total, done: u64) -> ProgressBar {
     let target = ProgressDrawTarget::stderr();
     let bar = ProgressBar::with_draw_target(total.steps, target).with_position(done);
     let template =
-        if total.steps.is_some() { "{bar:24.cyan/dim} {wide_msg}" } else { "{spinner} {wide_msg}" };
+        if total.steps.is_some() { "{bar:10.cyan/dim} {wide_msg}" } else { "{spinner} {wide_msg}" };
     let style = ProgressStyle::with_template(template).expect("the template is valid");
     bar.with_style(style.progress_chars("━━─"))
 }
@@ -233,26 +233,28 @@ impl Meter {
         })
     }
 
-    /// `epoch 3/20 · step 72/480 · loss 0.1234 · 12,345 examples/s · 3 s left`.
+    /// `epoch 3/20 · step 72/480 · loss 0.1234 · 12,345 examples/s · 3 s left`; beside a bar shorter, so that
+    /// it fits into 80 columns.
     fn text(&self, which: Values) -> String {
         let of = |total: Option<u64>| total.map_or(String::new(), |total| format!("/{}", grouped(total)));
-        let mut text = format!(
-            "epoch {}{} · step {}{}",
-            grouped(self.epoch + 1),
-            of(self.total.epochs),
-            grouped(self.step),
-            of(self.total.steps)
-        );
+        let mut text = format!("epoch {}{}", grouped(self.epoch + 1), of(self.total.epochs));
+        let examples = match which {
+            Values::Recent => "ex/s",
+            Values::SinceLine => "examples/s",
+        };
+        if matches!(which, Values::SinceLine) || self.total.epochs.is_none() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, " · step {}{}", grouped(self.step), of(self.total.steps));
+        }
         for value in &self.values {
             let shown = match which {
                 Values::SinceLine if value.count > 0 => value.sum / f64::from(value.count),
                 Values::SinceLine | Values::Recent => value.recent,
             };
-            // Writing to a string cannot fail.
             let _ = write!(text, " · {} {}", value.name, number(shown));
         }
         let Some(speed) = self.speed() else { return text };
-        let _ = write!(text, " · {} examples/s", grouped(speed.examples.round() as u64));
+        let _ = write!(text, " · {} {examples}", grouped(speed.examples.round() as u64));
         if let Some(left) = self.total.steps.map(|total| total.saturating_sub(self.step))
             && left > 0
             && speed.steps > 0.0
