@@ -7,6 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// In memory where there is such a place: some disks take their time over thousands of small files.
+fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn meta(step: u64) -> Meta {
     Meta {
         step,
@@ -61,7 +66,7 @@ fn what_is_loaded_is_what_was_saved() {
 
 #[test]
 fn any_cut_and_any_changed_bit_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let (path, damaged) = (folder.path().join("a"), folder.path().join("b"));
     save_step(&path, 1).unwrap();
     let whole = fs::read(&path).unwrap();
@@ -181,8 +186,7 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
             save_large(Path::new(&path), step);
         }
     }
-    // In memory where there is such a place: hundreds of files are brought to the disk otherwise.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let folder = quick_folder();
     let path = folder.path().join("a.safetensors");
     save_large(&path, 0);
     let mut steps = Vec::new();
@@ -232,7 +236,7 @@ fn another_model_is_described() {
 proptest! {
     #[test]
     fn any_bytes_are_loaded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64), header in "[{}\"a-z:0-9\\[\\], ]{0,60}") {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let path = folder.path().join("a");
         let framed = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes].concat();
         for bytes in [&bytes, &framed] {
