@@ -2,6 +2,7 @@
 
 use strata_grammar::Span;
 use strata_runtime::queue::Recipe;
+pub use strata_runtime::train::{Every, Stop};
 
 use crate::model::Model;
 
@@ -35,31 +36,4 @@ pub struct Evaluate {
     pub data: Recipe,
     /// How often; at the end in any case.
     pub every: Option<Every>,
-}
-
-/// A distance between events.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Every {
-    /// Applied updates.
-    Steps(u64),
-    /// Passes over the feed, perhaps parts of one.
-    Epochs(f64),
-    /// Wall-clock time.
-    Seconds(f64),
-}
-
-/// A reason to end.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stop {
-    /// `stop after 20 epochs`
-    After(Every),
-    /// `stop when accuracy >= 0.98`, looked at after each evaluation.
-    When {
-        /// The metric's name, or `loss`.
-        metric: String,
-        /// Whether it must be at least the bound, else at most.
-        at_least: bool,
-        /// The bound.
-        bound: f64,
-    },
 }

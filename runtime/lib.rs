@@ -8,5 +8,6 @@ pub mod log;
 pub mod queue;
 pub mod tensor;
 pub mod threads;
+pub mod train;
 
 pub use tensor::{DType, Tensor};

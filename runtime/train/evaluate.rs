@@ -1,0 +1,55 @@
+//! One pass over some examples: means of loss and metrics, each batch counting by its examples.
+
+use std::sync::Arc;
+
+use super::TrainError;
+use super::machine::{Machine, Outputs, Phase};
+use super::programs::Programs;
+use crate::queue::Input;
+
+/// Means over examples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weighted {
+    /// The means.
+    pub outputs: Outputs,
+    /// How many examples they run over.
+    pub examples: usize,
+}
+
+impl Weighted {
+    /// Takes in the means over a batch.
+    pub fn add(&mut self, outputs: Outputs, examples: usize) {
+        if self.outputs.is_empty() {
+            self.outputs = outputs.iter().map(|(name, _)| (Arc::clone(name), 0.0)).collect();
+        }
+        self.examples += examples;
+        // Moving the mean keeps equal values equal, however many batches there are.
+        let part = examples as f64 / self.examples as f64;
+        for ((_, mean), (_, value)) in self.outputs.iter_mut().zip(outputs) {
+            *mean += (value - *mean) * part;
+        }
+    }
+}
+
+/// Evaluates all examples of `input` once, after so many updates; `None` if somebody asked to end before it was done.
+///
+/// # Errors
+/// The data, or a program that cannot be made or run.
+pub fn evaluate<M: Machine>(
+    machine: &mut M,
+    programs: &mut Programs<M::Program>,
+    input: &Input,
+    step: u64,
+    asked: &dyn Fn() -> bool,
+) -> Result<Option<Weighted>, TrainError> {
+    let mut means = Weighted::default();
+    for batch in input.pass()? {
+        if asked() {
+            return Ok(None);
+        }
+        let batch = batch?;
+        let outputs = programs.run(machine, Phase::Evaluate, &batch, step)?;
+        means.add(outputs, batch.examples);
+    }
+    Ok(Some(means))
+}

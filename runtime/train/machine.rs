@@ -1,0 +1,78 @@
+//! What the crank needs of whatever carries out steps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Suspect, Variables};
+use crate::queue::Batch;
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Changes variables; dropout is on.
+    Train,
+    /// Loss and metrics.
+    Evaluate,
+    /// The model's bindings, without labels.
+    Predict,
+}
+
+impl Phase {
+    /// As the command line calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Train => "train",
+            Phase::Evaluate => "evaluate",
+            Phase::Predict => "predict",
+        }
+    }
+}
+
+/// Named scalars: `loss`, `accuracy`.
+pub type Outputs = Vec<(Arc<str>, f64)>;
+
+/// Why a program could not be made or run: a limit of this machine or a mistake of ours, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineError(pub String);
+
+impl fmt::Display for MachineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MachineError {}
+
+/// Holds the variables and carries out programs on them.
+///
+/// What `run` computes and changes is a function of the variables, the batch and the step, bit for bit.
+pub trait Machine {
+    /// Something to be carried out, for one phase and number of examples.
+    type Program;
+
+    /// Makes the program of a phase for batches of so many examples.
+    ///
+    /// # Errors
+    /// What this machine cannot do.
+    fn compile(&mut self, phase: Phase, examples: usize) -> Result<Self::Program, MachineError>;
+
+    /// Carries a program out; `step` is the number of updates applied before.
+    ///
+    /// # Errors
+    /// A batch that is not what the program was made for.
+    fn run(&mut self, program: &mut Self::Program, batch: &Batch, step: u64)
+    -> Result<Outputs, MachineError>;
+
+    /// A copy of every variable.
+    fn read(&self) -> Variables;
+
+    /// Sets every variable; names and shapes are those of [`Machine::read`].
+    fn write(&mut self, variables: &Variables);
+
+    /// Carries a training step out without fusion and without changing anything, and names the first tensor
+    /// that holds a number that is not finite.
+    ///
+    /// # Errors
+    /// As `compile` and `run`.
+    fn examine(&mut self, batch: &Batch, step: u64) -> Result<Option<Suspect>, MachineError>;
+}

@@ -1,0 +1,51 @@
+//! Programs by phase and number of examples, made when first needed; the least recently used go first.
+
+use super::machine::{Machine, MachineError, Outputs, Phase};
+use crate::queue::Batch;
+
+/// How many are kept: a whole and a short batch for training and a few evaluations.
+const KEPT: usize = 8;
+
+/// The programs that were made, most recently used first.
+pub struct Programs<P> {
+    made: Vec<(Phase, usize, P)>,
+}
+
+impl<P> Default for Programs<P> {
+    fn default() -> Programs<P> {
+        Programs { made: Vec::new() }
+    }
+}
+
+impl<P> Programs<P> {
+    /// Carries out the program that fits the batch.
+    ///
+    /// # Errors
+    /// As [`Machine::compile`] and [`Machine::run`].
+    pub fn run<M: Machine<Program = P>>(
+        &mut self,
+        machine: &mut M,
+        phase: Phase,
+        batch: &Batch,
+        step: u64,
+    ) -> Result<Outputs, MachineError> {
+        let program = self.of(machine, phase, batch.examples)?;
+        machine.run(program, batch, step)
+    }
+
+    fn of<M: Machine<Program = P>>(
+        &mut self,
+        machine: &mut M,
+        phase: Phase,
+        examples: usize,
+    ) -> Result<&mut P, MachineError> {
+        let found = self.made.iter().position(|(p, e, _)| (*p, *e) == (phase, examples));
+        let entry = match found {
+            Some(at) => self.made.remove(at),
+            None => (phase, examples, machine.compile(phase, examples)?),
+        };
+        self.made.truncate(KEPT - 1);
+        self.made.insert(0, entry);
+        Ok(&mut self.made[0].2)
+    }
+}
