@@ -2,6 +2,7 @@
 //! free axes. After this stage the user can do nothing wrong.
 
 use strata_grammar::Span;
+pub use strata_runtime::init::Init;
 
 use crate::graph::{OriginId, ValueId};
 use crate::ops::{Op, VariableId};
@@ -36,28 +37,6 @@ pub enum VariableKind {
     State,
     /// Never changes.
     Const,
-}
-
-/// How a variable begins. A function of seed, name and element index, never of a device or thread.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Init {
-    /// Every element this number.
-    Constant(f64),
-    /// Uniform in `-limit..limit`.
-    Uniform {
-        /// The bound.
-        limit: f64,
-    },
-    /// Normal with mean 0.
-    Normal {
-        /// Its standard deviation.
-        deviation: f64,
-    },
-    /// Orthonormal rows or columns, whichever are fewer, times `gain`.
-    Orthogonal {
-        /// The factor.
-        gain: f64,
-    },
 }
 
 /// A trained weight, a state or a constant tensor.

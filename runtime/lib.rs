@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod code;
 pub mod files;
+pub mod init;
 pub mod kernels;
 pub mod log;
 pub mod queue;
