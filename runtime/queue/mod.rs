@@ -25,4 +25,5 @@ pub use error::{DataError, Fault, Place};
 pub use facts::{ColumnFacts, CsvFacts, Element, IdxFacts, Range, Word};
 pub use feed::{Batch, Cursor, Feed, Input, Pass};
 pub use idx::inspect as inspect_idx;
+pub use open::locate;
 pub use recipe::{Arithmetic, CsvField, IdxField, Origin, Recipe, Source, Stage, StageKind};

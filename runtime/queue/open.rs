@@ -60,6 +60,11 @@ impl Opened {
     }
 }
 
+/// The file meant by `path`: itself, or the same with `.gz` added or taken away; `None` if there is neither.
+pub fn locate(path: &Path) -> Option<PathBuf> {
+    [path.to_path_buf(), other_name(path)].into_iter().find(|candidate| candidate.exists())
+}
+
 /// Finds the file meant by `path` and asks the system about it.
 ///
 /// # Errors

@@ -122,11 +122,13 @@ fn a_packed_file_is_found_by_its_plain_name_and_the_other_way_round() {
     put(&folder, "b.csv", b"1,2,0\n");
     for name in ["a.csv", "b.csv.gz"] {
         assert_eq!(Input::open(&csv(&folder.path().join(name), batch(1)), 0).unwrap().examples(), 1);
+        assert_ne!(locate(&folder.path().join(name)), None);
     }
 }
 
 #[test]
 fn a_missing_file_names_what_was_tried() {
+    assert_eq!(locate(Path::new("/nowhere/a.csv")), None);
     let error = error(&csv(Path::new("/nowhere/a.csv"), batch(2)));
     assert_eq!(error.origin, 10);
     assert_eq!(
