@@ -237,8 +237,25 @@ impl Repair<'_> {
                 }
                 self.close(at);
             }
-            None => self.stray(at, line),
+            None => match self.stack.last() {
+                Some(&open) if open.byte != b'{' && open.line == line && !open.too_deep => {
+                    self.mismatched(at, line, open);
+                }
+                _ => self.stray(at, line),
+            },
         }
+    }
+
+    /// `[1, 2)`: read as if the right bracket stood there.
+    fn mismatched(&mut self, at: usize, line: usize, open: Open) {
+        self.pop();
+        self.out[at] = closer(open.byte);
+        let (expected, found) = (closer(open.byte) as char, self.bytes[at] as char);
+        let message = format!("expected `{expected}`, found `{found}`");
+        let found = Diagnostic::error(Code::UnmatchedBracket, self.span(at), message)
+            .label(self.span(open.at), format!("closes this `{}`", open.byte as char))
+            .edit(self.span(at), expected);
+        self.say(at, line, found);
     }
 
     fn close_block(&mut self, at: usize, line: usize, indent: usize, first: bool) {

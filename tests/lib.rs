@@ -1,1 +1,106 @@
-//! Helpers shared by the tests.
+//! Helpers shared by the tests: case files, and diagnostics written into them as comments.
+
+use std::path::{Path, PathBuf};
+
+use strata_grammar::{Diagnostic, FileId, Report, Severity, Source, Sources};
+
+/// One case file: a text whose first line says what is looked at, with what is expected in it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The whole file.
+    pub text: String,
+    /// What its first line says after the name of its kind: `graph` in `// emit graph`, if the kind is `emit`.
+    pub arguments: String,
+}
+
+impl Case {
+    /// The file's name, as a source is called.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    }
+
+    /// The text without the diagnostics that are written into it, as a lone source.
+    pub fn source(&self) -> (Sources, FileId) {
+        let mut sources = Sources::default();
+        let file = sources.add(Source::new(self.name(), without_annotations(&self.text)));
+        (sources, file)
+    }
+}
+
+/// Every `.model` file under `folder`, in order of path.
+pub fn model_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(model_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "model") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text of `file` with each diagnostic as a comment under the line where it points: a caret under the column,
+/// the code and the message. Columns 0 and 1, where the comment's own slashes stand, are written `//<` and `//<<`.
+/// Diagnostics in other files follow at the end.
+pub fn with_annotations(sources: &Sources, file: FileId, diagnostics: &[Diagnostic]) -> String {
+    let source = sources.get(file);
+    let mut here: Vec<(usize, usize, String)> = Vec::new();
+    let mut elsewhere = Vec::new();
+    for found in diagnostics {
+        let what = match found.severity {
+            Severity::Error => found.code.name().to_string(),
+            Severity::Warning | Severity::Note => format!("{} {}", found.severity.name(), found.code.name()),
+        };
+        if found.primary.span.file != file {
+            elsewhere.push(format!("//> {}", Report::new(found, sources).short()));
+            continue;
+        }
+        let at = source.line_column(found.primary.span.start as usize);
+        let column = source.line(at.line).char_indices().take_while(|(byte, _)| *byte < at.column).count();
+        let mark = match column {
+            0 => "//<".to_string(),
+            1 => "//<<".to_string(),
+            _ => format!("//{}^", " ".repeat(column - 2)),
+        };
+        here.push((at.line, column, format!("{mark} {what}: {}", found.message)));
+    }
+    here.sort();
+    let mut out = String::new();
+    let mut here = here.into_iter().peekable();
+    for (number, line) in source.text.split_inclusive('\n').enumerate() {
+        out += line;
+        while let Some((_, _, annotation)) = here.next_if(|(at, ..)| *at <= number) {
+            end_line(&mut out);
+            out += &annotation;
+            out.push('\n');
+        }
+    }
+    for annotation in here.map(|(_, _, annotation)| annotation).chain(elsewhere) {
+        end_line(&mut out);
+        out += &annotation;
+        out.push('\n');
+    }
+    out
+}
+
+fn end_line(out: &mut String) {
+    if !out.is_empty() && !out.ends_with('\n') {
+        out.push('\n');
+    }
+}
+
+/// The text without the comments that [`with_annotations`] writes.
+pub fn without_annotations(text: &str) -> String {
+    text.split_inclusive('\n').filter(|line| !is_annotation(line)).collect()
+}
+
+fn is_annotation(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix("//") else { return false };
+    rest.starts_with('<') || rest.starts_with("> ") || rest.trim_start_matches(' ').starts_with("^ ")
+}

@@ -130,6 +130,7 @@ impl Builder<'_> {
         if let (Some(Token { kind: TokenKind::Word, .. }), Some(number)) = (found, before)
             && number.kind == TokenKind::Number
             && rules.contains(&Rule::unit)
+            && !rules.iter().any(|rule| is_due(*rule))
             && door != Rule::only_head
         {
             let word = found.map_or(String::new(), text_of);
@@ -215,7 +216,7 @@ fn mend(at: Stretch<'_>, word: Token, near: &str, door: Rule) -> Option<Mended> 
     let is_sound = |pair: &Pair<'_, Rule>| {
         door == Rule::only_item
             || !Parts::of(pair).any(|part| is_block(&part))
-            || !Parts::of(pair).next().is_some_and(|first| keyword(first.as_rule()).is_some())
+            || Parts::of(pair).next().is_none_or(|first| keyword(first.as_rule()).is_none())
     };
     read(stretch, door, |_, pair| is_sound(pair)).filter(|sound| *sound)?;
     let mend = Mend { at: word.start, here: near.len(), there: word.end - word.start };
@@ -369,7 +370,7 @@ fn list_expected(rules: &[Rule], door: Rule) -> String {
 
 /// Whether an operand was due: pest then lists all that one can begin with.
 fn begins_operand(rules: &[Rule]) -> bool {
-    rules.contains(&Rule::parens)
+    rules.contains(&Rule::prefix)
 }
 
 /// Whether a rule is what an unfinished construct waits for.
