@@ -1,4 +1,9 @@
-//! Helpers shared by the tests: case files, and diagnostics written into them as comments.
+//! Helpers shared by the tests: case files, and diagnostics written into them as comments; random primitives
+//! and graphs.
+
+pub mod primitives;
+pub mod random;
+pub mod random_graph;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,8 @@
+//! What holds for every primitive and every graph.
+
+#[path = "properties/cuts.rs"]
+mod cuts;
+#[path = "properties/passes.rs"]
+mod passes;
+#[path = "properties/shapes.rs"]
+mod shapes;
