@@ -2,6 +2,8 @@
 
 pub mod cost;
 pub mod graph;
+pub mod graph_svg;
+pub mod graph_text;
 pub mod model;
 pub mod ops;
 pub mod passes;

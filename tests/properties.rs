@@ -6,3 +6,5 @@ mod cuts;
 mod passes;
 #[path = "properties/shapes.rs"]
 mod shapes;
+#[path = "properties/unfolding.rs"]
+mod unfolding;

@@ -77,8 +77,9 @@ fn grad(b: &mut Backward) -> Vec<Option<ValueId>> {
             (b.mul(dy, slope), b.mul(dy, growth))
         }
         Binary::Max | Binary::Min => {
-            let (small, large) = if function == Binary::Max { (right, left) } else { (left, right) };
-            // Of two equal operands the second gets it all: so `max(x, 0)` has slope 0 at 0.
+            // Of two equal operands the second gets it all: so `max(x, 0)` has slope 0 at 0. Asking the result
+            // rather than the first operand tells the same, and the operand need not be kept.
+            let (small, large) = if function == Binary::Max { (right, y) } else { (y, right) };
             let first = b.binary(Binary::Less, small, large);
             let zero = b.number(0.0, dy);
             (b.select(first, dy, zero), b.select(first, zero, dy))

@@ -2,14 +2,17 @@
 //! be done for each of many equal elements: `exp(broadcast(x))` becomes `broadcast(exp(x))`.
 
 use crate::graph::{Graph, Node, ValueId, rebuild};
-use crate::ops::{Array, Op, rules};
+use crate::ops::{Array, Op, Reduction, rules};
 use crate::reference;
 use crate::types::{DType, Type};
 
 /// The graph with constants folded.
 pub fn fold(old: &Graph) -> Graph {
     rebuild(old, |new, node, args| {
-        decide(new, node, args).or_else(|| compute(new, node, args)).or_else(|| narrow(new, node, args))
+        decide(new, node, args)
+            .or_else(|| compute(new, node, args))
+            .or_else(|| count(new, node, args))
+            .or_else(|| narrow(new, node, args))
     })
 }
 
@@ -37,6 +40,24 @@ fn compute(new: &mut Graph, node: &Node, args: &[ValueId]) -> Option<ValueId> {
         DType::Bf16 | DType::F16 => return None,
     };
     Some(new.filled(rounded, &node.ty, node.origin))
+}
+
+/// A sum of one whole number, as counts of examples are, where every partial sum is exact in `f32`; and the largest
+/// or smallest of one number.
+fn count(new: &mut Graph, node: &Node, args: &[ValueId]) -> Option<ValueId> {
+    let (Op::Reduce { op, axes }, [x]) = (&node.op, args) else { return None };
+    let number = new.constant(*x)?;
+    let dims = new.ty(*x).dims();
+    let terms: usize = axes.iter().map(|axis| dims[*axis]).product();
+    let result = match op {
+        Reduction::Sum => number * terms as f64,
+        Reduction::Max | Reduction::Min if terms > 0 => number,
+        Reduction::Max | Reduction::Min => return None,
+    };
+    const EXACT: f64 = (1 << 24) as f64;
+    let exact = matches!(node.ty.dtype, DType::F32 | DType::F64 | DType::I32 | DType::I64);
+    let whole = number.fract() == 0.0 && result.abs() <= EXACT;
+    (exact && (whole || *op != Reduction::Sum)).then(|| new.filled(result, &node.ty, node.origin))
 }
 
 /// A function, element by element, of what is repeated alike in every operand.
