@@ -223,7 +223,8 @@ impl Drawing {
     }
 }
 
-/// The layer of each value: one below its lowest operand; what has no operands stands just above its first user.
+/// The layer of each value: one below its lowest operand, or just above its first user where that makes no more
+/// long edges.
 fn depths(graph: &Graph, shown: &[ValueId]) -> HashMap<ValueId, usize> {
     let mut depth: HashMap<ValueId, usize> = HashMap::new();
     for value in shown {
@@ -232,10 +233,13 @@ fn depths(graph: &Graph, shown: &[ValueId]) -> HashMap<ValueId, usize> {
         depth.insert(*value, layer);
     }
     for value in shown.iter().rev() {
-        let first = graph.users(*value).into_iter().filter_map(|user| depth.get(&user).copied()).min();
-        let free = graph.args(*value).into_iter().all(|arg| !depth.contains_key(&arg));
-        if let Some(first) = first.filter(|_| free) {
-            depth.insert(*value, first.saturating_sub(1));
+        let users: Vec<usize> =
+            graph.users(*value).iter().filter_map(|user| depth.get(user).copied()).collect();
+        let operands = graph.args(*value).iter().filter(|arg| depth.contains_key(arg)).count();
+        if let Some(first) = users.iter().min()
+            && operands <= users.len()
+        {
+            depth.insert(*value, first - 1);
         }
     }
     depth
