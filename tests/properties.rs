@@ -2,6 +2,8 @@
 
 #[path = "properties/cuts.rs"]
 mod cuts;
+#[path = "properties/meaning.rs"]
+mod meaning;
 #[path = "properties/passes.rs"]
 mod passes;
 #[path = "properties/shapes.rs"]

@@ -353,6 +353,31 @@ pub struct Rules {
     pub eval: fn(&Op, &[&Array], &Type) -> Array,
 }
 
+/// The rules of all primitives, in the order of [`Op`]: for listing and explaining them.
+pub const ALL: [&Rules; 21] = [
+    &leaves::RULES,
+    &random::RULES,
+    &unary::RULES,
+    &binary::RULES,
+    &select::RULES,
+    &cast::RULES,
+    &stop::RULES,
+    &broadcast::RULES,
+    &transpose::RULES,
+    &reshape::RULES,
+    &slice::RULES,
+    &pad::RULES,
+    &concat::RULES,
+    &reduce::RULES,
+    &arg_max::RULES,
+    &contract::RULES,
+    &convolve::RULES,
+    &convolve_input::RULES,
+    &convolve_kernel::RULES,
+    &pool::RULES,
+    &pool_input::RULES,
+];
+
 /// The gradient rule of what passes no gradient on.
 fn no_gradient(b: &mut Backward) -> Vec<Option<ValueId>> {
     vec![None; b.args.len()]
