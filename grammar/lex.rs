@@ -39,6 +39,8 @@ pub(crate) struct Token {
     pub line: usize,
     /// Where its line begins.
     pub line_start: usize,
+    /// How far its line is indented, in bytes.
+    pub indent: usize,
     /// Whether it is the first on its line.
     pub first: bool,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Token {
 /// All tokens of `text` in order.
 pub(crate) fn lex(text: &str) -> Lexer<'_> {
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    Lexer { text, at, line: 0, line_start: at, first: true, after_number: false }
+    Lexer { text, at, line: 0, line_start: at, indent: 0, first: true, after_number: false }
 }
 
 /// The iterator behind [`lex`].
@@ -55,6 +57,7 @@ pub(crate) struct Lexer<'t> {
     at: usize,
     line: usize,
     line_start: usize,
+    indent: usize,
     first: bool,
     after_number: bool,
 }
@@ -79,9 +82,13 @@ impl Iterator for Lexer<'_> {
         let start = self.at;
         let (kind, end) = token_at(self.text, start, self.after_number);
         let first = std::mem::replace(&mut self.first, false);
+        if first {
+            self.indent = start - self.line_start;
+        }
         self.at = end;
         self.after_number = kind == TokenKind::Number;
-        Some(Token { kind, start, end, line: self.line, line_start: self.line_start, first })
+        let Lexer { line, line_start, indent, .. } = *self;
+        Some(Token { kind, start, end, line, line_start, indent, first })
     }
 }
 

@@ -4,11 +4,13 @@ pub mod ast;
 pub mod diagnostic;
 mod lex;
 mod parse;
+mod print;
 mod scan;
 pub mod source;
 pub mod spelling;
 
 pub use diagnostic::{Code, Diagnostic, Edit, Label, Report, Severity};
 pub use parse::{Parsed, parse};
+pub use print::print;
 pub use source::{FileId, LineColumn, Source, Sources, Span};
 pub use spelling::did_you_mean;

@@ -23,6 +23,10 @@ use crate::source::{FileId, Source, Span};
 #[grammar = "model.pest"]
 struct Grammar;
 
+/// How many times a text's length may be read again for recovery. Only broken blocks nested in broken blocks ask for
+/// more than once.
+const AGAIN: usize = 4;
+
 /// A tree, and what was wrong with its text.
 #[derive(Clone, Debug)]
 pub struct Parsed {
@@ -50,6 +54,7 @@ pub fn parse(file: FileId, source: &Source) -> Parsed {
         comments: &comments,
         diagnostics: scanned.diagnostics,
         operators: 0,
+        again: AGAIN * text.len() + 1000,
     };
     let items = match Grammar::parse(Rule::file, stretch.text) {
         Ok(pairs) => builder.items(stretch, pairs),
@@ -123,11 +128,20 @@ struct Builder<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Operators in the expressions around the one that is being built.
     operators: usize,
+    /// How many more bytes may be read again in order to keep what stands inside of something broken.
+    again: usize,
 }
 
 impl Builder<'_> {
     fn report(&mut self, found: Diagnostic) {
         self.diagnostics.push(found);
+    }
+
+    /// Whether a stretch so long may be read again.
+    fn afford(&mut self, length: usize) -> bool {
+        let affordable = self.again >= length;
+        self.again -= if affordable { length } else { 0 };
+        affordable
     }
 
     /// Whether the bracket scan has already spoken about this stretch.
@@ -150,6 +164,7 @@ fn has_meaning(pair: &Pair<'_, Rule>) -> bool {
             | Rule::colon
             | Rule::comma
             | Rule::equals
+            | Rule::start
             | Rule::EOI
     )
 }

@@ -53,6 +53,9 @@ pub(crate) fn scan(file: FileId, text: &str) -> Scanned<'_> {
         braces: Vec::new(),
         last_line: usize::MAX,
         awaits_block: false,
+        item_has_head: false,
+        head_line: None,
+        next_line: None,
     };
     for token in lex(text) {
         repair.token(token);
@@ -133,12 +136,17 @@ struct Repair<'t> {
     last_line: usize,
     /// Whether the last line was an item's head without its `{`.
     awaits_block: bool,
+    /// Whether the last item has a head and a block, in whose head no other block can stand.
+    item_has_head: bool,
+    /// The last line if it begins with a word that has a head and a block.
+    head_line: Option<usize>,
+    /// For a line: how far the next one with code is indented, and what it begins with.
+    next_line: Option<(usize, usize, u8)>,
 }
 
 impl Repair<'_> {
     fn token(&mut self, token: Token) {
-        let Token { start: at, line, first, .. } = token;
-        let indent = at - token.line_start;
+        let Token { start: at, line, first, indent, .. } = token;
         if token.kind == TokenKind::Comment {
             return;
         }
@@ -182,6 +190,12 @@ impl Repair<'_> {
         }
         let one_line = self.bytes[at..].starts_with(b"use ") || self.bytes[at..].starts_with(b"data ");
         self.awaits_block = item && !one_line;
+        if item {
+            self.item_has_head = !one_line;
+        }
+        let heads = ["for ", "scan ", "layer ", "generate ", "machine "];
+        self.head_line =
+            heads.iter().any(|word| self.bytes[at..].starts_with(word.as_bytes())).then_some(line);
         if kind != TokenKind::Close {
             // A line that stands no further in than the one with the open bracket is no part of it.
             while self.stack.last().is_some_and(|o| o.byte != b'{' && o.line != line && indent <= o.indent) {
@@ -214,6 +228,15 @@ impl Repair<'_> {
     fn open(&mut self, at: usize, byte: u8, line: usize, indent: usize) {
         if byte == b'{' {
             self.awaits_block = false;
+            // `for i in f(n {`: a head's brackets end before its block.
+            let is_in_head = |open: &Open, braces: usize| {
+                open.byte != b'{' && (braces == 0 && self.item_has_head || Some(open.line) == self.head_line)
+            };
+            let unclosed =
+                self.stack.iter().rev().take_while(|open| is_in_head(open, self.braces.len())).count();
+            for _ in 0..unclosed {
+                self.give_up(at);
+            }
         }
         let too_deep = self.stack.len() >= MAX_DEPTH;
         if too_deep {
@@ -266,6 +289,10 @@ impl Repair<'_> {
         if unclosed > 0 && !first && top.line == line && brace.line != line {
             return self.stray(at, line);
         }
+        // A `}` behind a statement, and its block goes on in the next line.
+        if !first && brace.line != line && self.goes_on(at, line, brace) {
+            return self.stray(at, line);
+        }
         // A `}` further right than its block's head: the `{` of an inner block is what is missing.
         if first && brace.line != line && indent > brace.indent {
             return self.stray(at, line);
@@ -278,6 +305,24 @@ impl Repair<'_> {
             self.give_up(at);
         }
         self.close(at);
+    }
+
+    /// Whether the line after `line` is of the block that `brace` opened: it stands further in, or closes it.
+    fn goes_on(&mut self, at: usize, line: usize, brace: Open) -> bool {
+        if self.next_line.is_none_or(|(of, ..)| of != line) {
+            let rest = &self.bytes[at..];
+            let newline = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
+            let begins = |line: &[u8]| {
+                let indent = line.iter().position(|b| !b.is_ascii_whitespace())?;
+                (!line[indent..].starts_with(b"//")).then(|| (indent, line[indent]))
+            };
+            let (indent, byte) = rest[newline..].split(|&b| b == b'\n').find_map(begins).unwrap_or((0, b' '));
+            self.next_line = Some((line, indent, byte));
+        }
+        let closes_outermost =
+            |indent, byte| byte == b'}' && indent == brace.indent && self.braces.len() == 1;
+        self.next_line
+            .is_some_and(|(_, indent, byte)| indent > brace.indent || closes_outermost(indent, byte))
     }
 
     fn close(&mut self, at: usize) {

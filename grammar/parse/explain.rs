@@ -63,6 +63,7 @@ impl Builder<'_> {
         let stretch = at.part(start, end);
         let span = at.span(start, end);
         if let Some((word, near)) = misspelt_head(stretch.text, door)
+            && self.afford(2 * stretch.text.len())
             && let Some(mended) = mend(stretch, word, near, door)
         {
             let place = stretch.span(word.start, word.end);
@@ -94,12 +95,18 @@ impl Builder<'_> {
 
     /// Reports what `door` expected in a stretch that it does not take.
     fn explain(&mut self, at: Stretch<'_>, door: Rule) -> Option<Mended> {
-        let tokens: Vec<Token> = lex(at.text).filter(|token| token.kind != TokenKind::Comment).collect();
         let (offset, rules) = expected(at.text, door);
+        let mut tokens = lex(at.text).filter(|token| token.kind != TokenKind::Comment);
         // An error at a blank speaks of the token after it.
-        let next = tokens.iter().position(|token| token.end > offset).unwrap_or(tokens.len());
-        let found = tokens.get(next).copied();
-        let before = next.checked_sub(1).map(|last| tokens[last]);
+        let (mut next, mut before) = (0, None);
+        let found = tokens.find(|token| {
+            let is_later = token.end > offset;
+            if !is_later {
+                next += 1;
+                before = Some(*token);
+            }
+            is_later
+        });
         let place = match (found, before) {
             (Some(token), _) => at.span(token.start, token.end),
             (None, Some(last)) => at.span(last.end, last.end),
@@ -125,7 +132,7 @@ impl Builder<'_> {
                 None => format!("expected `{near}`, found `{}`", text_of(token)),
             };
             self.report(suggest(error(message), place, near));
-            return mend(at, token, near, door);
+            return if self.afford(2 * at.text.len()) { mend(at, token, near, door) } else { None };
         }
         if let (Some(Token { kind: TokenKind::Word, .. }), Some(number)) = (found, before)
             && number.kind == TokenKind::Number

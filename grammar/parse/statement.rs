@@ -80,7 +80,9 @@ impl Builder<'_> {
             return;
         }
         statements.push(Statement { kind: StatementKind::Bad, span });
-        if let Some(block) = trailing_block(pair.as_str()) {
+        if let Some(block) = trailing_block(pair.as_str())
+            && self.afford(block.len())
+        {
             let start = pair.as_span().start();
             read(at.part(start + block.start, start + block.end), Rule::only_block, |at, pair| {
                 statements.extend(self.block(at, pair).statements);
