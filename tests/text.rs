@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed};
 use strata_grammar::ast::{File, Item, Statement, StatementKind};
-use strata_grammar::{FileId, Parsed, Source, parse, print};
+use strata_grammar::{Code, FileId, Parsed, Source, parse, print};
 use strata_tests::{model_files, without_annotations};
 
 /// Generous: a debug build on a busy machine takes a fraction of it for the texts below.
@@ -114,6 +114,28 @@ fn every_sound_file_survives_formatting() {
     for text in sound_texts() {
         let (source, parsed) = read(&text);
         check_format(&source, &parsed);
+    }
+}
+
+/// The first fenced text of a page after `fence`.
+fn fenced<'a>(page: &'a str, fence: &str) -> &'a str {
+    let (_, after) = page.split_once(fence).expect("the page has such an example");
+    after.split_once("```").expect("the example ends").0
+}
+
+#[test]
+fn pages_of_the_text_show_what_they_speak_of() {
+    for code in [Code::SyntaxError, Code::UnmatchedBracket, Code::NestedTooDeep] {
+        let found: Vec<Code> =
+            read(fenced(code.page(), "```model\n")).1.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(found, [code], "the example of {}", code.name());
+        let fixed = read(fenced(code.page(), "```model fixed\n")).1;
+        assert!(
+            fixed.diagnostics.is_empty(),
+            "the mended example of {}: {:?}",
+            code.name(),
+            fixed.diagnostics
+        );
     }
 }
 
