@@ -10,14 +10,35 @@ use std::ops::Range;
 /// Elements of the packed right operand that are kept at once (2 MiB: found by measuring).
 const RIGHT_MAX: usize = 512 * 1024;
 
+/// Elements of C, up to which it counts as small.
+const SMALL: usize = 512 * 1024;
+
+/// Elements of the packed right operand that stay in the second-level cache.
+const NEAR_MAX: usize = 128 * 1024;
+
 /// Steps of k that are packed at once, where there are so many.
 const STEPS_MAX: usize = 2048;
+
+/// The same for few rows.
+const STEPS_FEW: usize = 1024;
 
 /// Rows that go through all of the packed k before the next rows begin, so that their part of C stays near.
 const ROWS_NEAR: usize = 224;
 
 /// With no more tiles of rows than this, the right operand is read where it lies.
 const DIRECT_TILES: usize = 3;
+
+/// Tiles whose left panels may be filled together.
+pub(super) const GROUP: usize = 4;
+
+/// Elements from tile to tile in panels of [`Layout::Across`].
+pub(super) const ACROSS: usize = BLOCK_MAX * ROWS_MAX;
+
+/// Elements of a group's left panels.
+const PANEL: usize = GROUP * ROWS_MAX * PITCH;
+
+/// Up to so many steps the rows of a group, one after the other, stay in the first-level cache.
+const SHORT: usize = 64;
 
 /// Alignment of the panels in bytes: a cache line.
 const ALIGN: usize = 64;
@@ -27,11 +48,13 @@ pub(super) trait Left {
     /// How [`Left::fill`] lays the panel out.
     fn layout(&self) -> Layout;
 
-    /// Writes rows `rows` (at most [`ROWS_MAX`]) of the steps `ks` (at most [`BLOCK_MAX`]) to `to`.
+    /// Writes the rows of up to [`GROUP`] tiles that follow each other, for the steps `ks` (at most
+    /// [`BLOCK_MAX`]), to `to`: in [`Layout::Along`] row after row, in [`Layout::Across`] tile after tile,
+    /// [`ACROSS`] elements apart.
     ///
     /// # Safety
-    /// The operand must be readable there, and `to` have room for a panel.
-    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32);
+    /// The operand must be readable there, and `to` have room for [`PANEL`] elements.
+    unsafe fn fill(&self, micro: &Micro, tiles: &[Range<usize>], ks: Range<usize>, to: *mut f32);
 }
 
 /// The right operand.
@@ -103,6 +126,13 @@ pub(super) struct Output {
     pub relu: bool,
 }
 
+impl Output {
+    /// C transposed; its rows, columns from now on, are `row` elements apart.
+    pub fn turned(self, row: isize) -> Output {
+        Output { rows: RowMap::Even(self.column), column: row, bias_by_row: !self.bias_by_row, ..self }
+    }
+}
+
 /// Which part of the contraction to compute.
 #[derive(Clone)]
 pub(super) struct Extent {
@@ -116,6 +146,13 @@ pub(super) struct Extent {
     pub block: usize,
 }
 
+impl Extent {
+    /// The same part of the transposed contraction.
+    pub fn turned(self) -> Extent {
+        Extent { rows: self.columns, columns: self.rows, ..self }
+    }
+}
+
 /// The length of the chains that a sum of `k` steps is cut into: `wanted` if it is not zero, but at most
 /// [`BLOCK_MAX`]; else equal parts, as few as that limit allows. The last chain may be shorter.
 pub(super) fn block_of(k: usize, wanted: usize) -> usize {
@@ -126,17 +163,27 @@ pub(super) fn block_of(k: usize, wanted: usize) -> usize {
 }
 
 /// Steps and columns of the right operand that are packed at once.
-fn packed_extent(k: usize, columns: usize, block: usize) -> (usize, usize) {
-    let blocks = k.div_ceil(block).clamp(1, (STEPS_MAX / block).max(1));
-    let steps = blocks * block;
-    let most = (RIGHT_MAX / steps / COLUMNS_MAX * COLUMNS_MAX).max(COLUMNS_MAX);
-    (steps, columns.next_multiple_of(COLUMNS_MAX).min(most))
+///
+/// With few rows the packing is used too little to be worth fetching from afar. Where C is small it is gone
+/// through once for every packing, which then is as small as stays in the second-level cache; where C is large,
+/// as much of k as possible is packed, and C is gone through once.
+fn packed_extent(k: usize, rows: usize, columns: usize, block: usize) -> (usize, usize) {
+    let columns = columns.next_multiple_of(COLUMNS_MAX);
+    let (steps, elements) = if rows <= ROWS_NEAR {
+        (STEPS_FEW, NEAR_MAX)
+    } else if rows * columns <= SMALL {
+        (NEAR_MAX / columns, RIGHT_MAX)
+    } else {
+        (STEPS_MAX, RIGHT_MAX)
+    };
+    let steps = k.div_ceil(block).clamp(1, (steps / block).max(1)) * block;
+    (steps, columns.min(elements / steps / COLUMNS_MAX * COLUMNS_MAX))
 }
 
 /// Bytes of scratch that [`contract`] needs for any part of k steps and `columns` columns.
 pub(super) fn scratch_bytes(k: usize, columns: usize, block: usize) -> usize {
-    let (steps, width) = packed_extent(k, columns, block);
-    (ROWS_MAX * PITCH + ROWS_MAX * COLUMNS_MAX + steps * width) * size_of::<f32>() + ALIGN
+    let all = k.next_multiple_of(block).max(block) * columns.next_multiple_of(COLUMNS_MAX);
+    (PANEL + ROWS_MAX * COLUMNS_MAX + all.min(RIGHT_MAX)) * size_of::<f32>() + ALIGN
 }
 
 /// Computes a part of a contraction.
@@ -156,10 +203,10 @@ pub(super) unsafe fn contract<L: Left, R: Right>(
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let (steps, width) = packed_extent(*k, columns.len(), *block);
+    let (steps, width) = packed_extent(*k, rows.len(), columns.len(), *block);
     let scratch = scratch.wrapping_add(scratch.align_offset(ALIGN)).cast::<f32>();
     let panel = scratch.wrapping_add(ROWS_MAX * COLUMNS_MAX);
-    let packed = panel.wrapping_add(ROWS_MAX * PITCH);
+    let packed = panel.wrapping_add(PANEL);
     let work = Work { micro, left, right, out, columns: 0..0, k: *k, block: *block, spare: scratch, panel };
     let in_place = rows.len() <= DIRECT_TILES * micro.rows && right.direct(0, columns.start).is_some();
     for from in columns.clone().step_by(width) {
@@ -219,9 +266,15 @@ impl<L: Left, R: Right> Work<'_, L, R> {
         let mut first = ks.start;
         loop {
             let steps = first..(first + self.block).min(ks.end);
-            for t in 0..tiles {
+            // Short rows are filled together to save calls, rows that lie across to use whole cache lines.
+            let together = match self.left.layout() {
+                Layout::Along if steps.len() > SHORT => 1,
+                Layout::Along | Layout::Across => GROUP,
+            };
+            for t in (0..tiles).step_by(together) {
+                let group: [_; GROUP] = std::array::from_fn(|i| cut(t + i)..cut(t + i + 1));
                 // SAFETY: the caller's.
-                unsafe { self.tiles(cut(t)..cut(t + 1), steps.clone(), &ks, packed) }
+                unsafe { self.group(&group[..together.min(tiles - t)], steps.clone(), &ks, packed) }
             }
             first = steps.end;
             if first >= ks.end {
@@ -230,17 +283,36 @@ impl<L: Left, R: Right> Work<'_, L, R> {
         }
     }
 
-    /// One block of k for one tile's rows and all columns in work.
-    unsafe fn tiles(
+    /// One block of k for a group of tiles and all columns in work.
+    unsafe fn group(
         &self,
-        rows: Range<usize>,
+        tiles: &[Range<usize>],
         steps: Range<usize>,
         ks: &Range<usize>,
         packed: Option<*const f32>,
     ) {
-        let Work { micro, out, .. } = self;
         // SAFETY: the caller's; a tile has no more rows and a block no more steps than a panel holds.
-        unsafe { self.left.fill(micro, rows.clone(), steps.clone(), self.panel) };
+        unsafe { self.left.fill(self.micro, tiles, steps.clone(), self.panel) };
+        for (t, rows) in tiles.iter().enumerate() {
+            let panel = match self.left.layout() {
+                Layout::Along => self.panel.wrapping_add((rows.start - tiles[0].start) * PITCH),
+                Layout::Across => self.panel.wrapping_add(t * ACROSS),
+            };
+            // SAFETY: the caller's.
+            unsafe { self.tile(rows, &steps, ks, panel, packed) };
+        }
+    }
+
+    /// One block of k for one tile's rows and all columns in work.
+    unsafe fn tile(
+        &self,
+        rows: &Range<usize>,
+        steps: &Range<usize>,
+        ks: &Range<usize>,
+        panel: *const f32,
+        packed: Option<*const f32>,
+    ) {
+        let Work { micro, out, .. } = self;
         let mut offsets = [0isize; ROWS_MAX];
         for (offset, row) in offsets.iter_mut().zip(rows.clone()) {
             *offset = out.rows.offset(row);
@@ -263,7 +335,7 @@ impl<L: Left, R: Right> Work<'_, L, R> {
             };
             let tile = Tile {
                 k: steps.len(),
-                a: self.panel,
+                a: panel,
                 b,
                 b_stride,
                 c: out.c.wrapping_offset(from as isize * out.column),
@@ -289,24 +361,23 @@ impl<L: Left, R: Right> Work<'_, L, R> {
     /// A tile of a C whose columns are `column` elements apart, by way of the spare room.
     unsafe fn scattered(&self, tile: &Tile, column: isize, rows: usize, kernel: unsafe fn(&Tile)) {
         let near: [isize; ROWS_MAX] = std::array::from_fn(|r| (r * COLUMNS_MAX) as isize);
-        let each = |visit: &dyn Fn(*mut f32, *mut f32)| {
-            for (r, &from) in near.iter().enumerate().take(rows) {
-                for j in 0..tile.columns {
-                    // SAFETY: rows and columns of the tile; the spare room holds a whole tile.
-                    unsafe {
-                        let far = tile.c.offset(*tile.rows.add(r) + j as isize * column);
-                        visit(far, self.spare.offset(from).add(j));
+        // SAFETY: rows and columns of the tile; the spare room holds a whole tile.
+        unsafe {
+            let far = |r: usize, j: usize| tile.c.offset(*tile.rows.add(r) + j as isize * column);
+            let spare = |r: usize, j: usize| self.spare.add(r * COLUMNS_MAX + j);
+            if tile.add {
+                for r in 0..rows {
+                    for j in 0..tile.columns {
+                        *spare(r, j) = *far(r, j);
                     }
                 }
             }
-        };
-        // SAFETY: both are valid elements, as `each` says.
-        if tile.add {
-            each(&|far, near| unsafe { *near = *far });
+            kernel(&Tile { c: self.spare, rows: near.as_ptr(), ..*tile });
+            for r in 0..rows {
+                for j in 0..tile.columns {
+                    *far(r, j) = *spare(r, j);
+                }
+            }
         }
-        // SAFETY: the caller's.
-        unsafe { kernel(&Tile { c: self.spare, rows: near.as_ptr(), ..*tile }) };
-        // SAFETY: both are valid elements, as `each` says.
-        each(&|far, near| unsafe { *far = *near });
     }
 }

@@ -7,11 +7,11 @@
 //! All three are products over patches of images (see [`super::patches`]) and keep the promise of products:
 //! bits depend on the shape of the convolution and on the element, never on the part asked for.
 
-use super::contract::{self, Extent, Output, Right, RowMap, block_of};
+use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
 use super::isa::Isa;
-use super::micro::Micro;
+use super::micro::{Layout, Micro, PITCH, Runs};
 use super::patches::{ByPlace, ByPoint, Patches};
-use super::product::{ACCUMULATE, Matrix, RELU};
+use super::product::{ACCUMULATE, FEW, Matrix, RELU};
 use std::ops::Range;
 
 /// A convolution's shape. Spatial pairs are (height, width).
@@ -62,7 +62,8 @@ impl ConvolveDesc {
     /// Bytes of scratch for any part of the forward pass, on any processor.
     pub fn forward_scratch_bytes(&self) -> usize {
         let k = self.weight_rows() as usize;
-        contract::scratch_bytes(k, self.out_group(), block_of(k, self.block as usize))
+        let columns = if few(self.out_group()) { self.points() } else { self.out_group() };
+        contract::scratch_bytes(k, columns, block_of(k, self.block as usize))
     }
 
     /// Bytes of scratch for any part of the input's gradient, on any processor.
@@ -71,8 +72,9 @@ impl ConvolveDesc {
         for y in self.phases(0) {
             for x in self.phases(1) {
                 let k = y.taps * x.taps * self.out_group();
-                bytes =
-                    bytes.max(contract::scratch_bytes(k, self.in_group(), block_of(k, self.block as usize)));
+                let points = self.images as usize * y.points * x.points;
+                let columns = if few(self.in_group()) { points } else { self.in_group() };
+                bytes = bytes.max(contract::scratch_bytes(k, columns, block_of(k, self.block as usize)));
             }
         }
         bytes
@@ -81,7 +83,8 @@ impl ConvolveDesc {
     /// Bytes of scratch for any part of the weights' gradient, on any processor.
     pub fn weight_gradient_scratch_bytes(&self) -> usize {
         let k = self.points();
-        contract::scratch_bytes(k, self.out_group(), block_of(k, self.block as usize))
+        let columns = if few(self.out_group()) { self.weight_rows() as usize } else { self.out_group() };
+        contract::scratch_bytes(k, columns, block_of(k, self.block as usize))
     }
 
     /// Points of y in all images.
@@ -215,9 +218,22 @@ pub(super) unsafe fn convolve_with(
             k,
             block: block_of(k, desc.block as usize),
         };
+        let points = ByPoint(&patches);
         // SAFETY: the caller's.
-        unsafe { contract::contract(micro, &ByPoint(&patches), &weights, &out, &extent, scratch) }
+        unsafe {
+            if few(desc.out_group()) {
+                let (out, extent) = (out.turned(channels as isize), extent.turned());
+                contract::contract(micro, &weights.transposed(), &points, &out, &extent, scratch);
+            } else {
+                contract::contract(micro, &points, &weights, &out, &extent, scratch);
+            }
+        }
     }
+}
+
+/// Whether channels are so few that they are better put down than across.
+fn few(channels: usize) -> bool {
+    channels as u64 <= FEW
 }
 
 /// dx = (dx +) the gradient by x, given dy, for the images `part`.
@@ -317,11 +333,20 @@ unsafe fn phase_gradient(
         k,
         block: block_of(k, desc.block as usize),
     };
+    let points = ByPoint(&patches);
     // SAFETY: the caller's.
-    unsafe { contract::contract(micro, &ByPoint(&patches), &weights, &out, &extent, scratch) }
+    unsafe {
+        if few(desc.in_group()) && desc.stride == [1, 1] {
+            let (out, extent) = (Output { rows: RowMap::Even(channels_in), ..out }, extent.turned());
+            contract::contract(micro, &weights, &points, &out.turned(channels_in), &extent, scratch);
+        } else {
+            contract::contract(micro, &points, &weights, &out, &extent, scratch);
+        }
+    }
 }
 
 /// The weights of one phase as a right operand: taps in reverse and channels of y down, channels of x across.
+/// As a left operand, the other way round.
 struct Turned {
     base: *const f32,
     phase: [Phase; 2],
@@ -330,6 +355,24 @@ struct Turned {
     channels_out: usize,
     /// Elements between input channels of the weights.
     row: usize,
+}
+
+impl Turned {
+    /// Calls `visit` for each stretch of `ks` that lies in one tap: with where it begins in `ks`, its length, and
+    /// where its first element lies for input channel 0.
+    fn stretches(&self, ks: Range<usize>, mut visit: impl FnMut(usize, usize, *const f32)) {
+        let [y, x] = self.phase;
+        let mut k = ks.start;
+        while k < ks.end {
+            let (tap, channel) = (k / self.channels_out, k % self.channels_out);
+            let count = (self.channels_out - channel).min(ks.end - k);
+            let i = y.last_tap - tap / x.taps * y.tap_step;
+            let j = x.last_tap - tap % x.taps * x.tap_step;
+            let row = (i * self.kernel_width + j) * self.channels_in;
+            visit(k - ks.start, count, self.base.wrapping_add(row * self.row + channel));
+            k += count;
+        }
+    }
 }
 
 impl Right for Turned {
@@ -341,26 +384,41 @@ impl Right for Turned {
         to: *mut f32,
         stride: usize,
     ) {
-        let mut k = ks.start;
-        while k < ks.end {
-            let (tap, channel) = (k / self.channels_out, k % self.channels_out);
-            let count = (self.channels_out - channel).min(ks.end - k);
-            let [y, x] = self.phase;
-            let i = y.last_tap - tap / x.taps * y.tap_step;
-            let j = x.last_tap - tap % x.taps * x.tap_step;
-            let row = (i * self.kernel_width + j) * self.channels_in + columns.start;
+        self.stretches(ks, |at, count, from| {
+            let from = from.wrapping_add(columns.start * self.row);
+            let to = to.wrapping_add(at * stride);
             // SAFETY: the caller's.
-            unsafe {
-                let from = self.base.add(row * self.row + channel);
-                let to = to.add((k - ks.start) * stride);
-                (micro.transpose)(from, self.row as isize, to, stride, columns.len(), count);
-            }
-            k += count;
-        }
+            unsafe { (micro.transpose)(from, self.row as isize, to, stride, columns.len(), count) }
+        });
     }
 
     fn direct(&self, _: usize, _: usize) -> Option<(*const f32, usize)> {
         None
+    }
+}
+
+impl Left for Turned {
+    fn layout(&self) -> Layout {
+        Layout::Along
+    }
+
+    unsafe fn fill(&self, micro: &Micro, tiles: &[Range<usize>], ks: Range<usize>, to: *mut f32) {
+        let rows = tiles[0].start..tiles[tiles.len() - 1].end;
+        self.stretches(ks, |at, len, from| {
+            let runs = Runs {
+                from,
+                start: (rows.start * self.row) as isize,
+                step: self.row as isize,
+                to: to.wrapping_add(at),
+                to_stride: PITCH,
+                count: rows.len(),
+                len,
+                // Later stretches are written later, over what is left behind.
+                room: PITCH - at,
+            };
+            // SAFETY: the caller's.
+            unsafe { (micro.copy)(&runs) }
+        });
     }
 }
 
@@ -416,7 +474,15 @@ pub(super) unsafe fn weight_gradient_with(
             k,
             block: block_of(k, desc.block as usize),
         };
+        let places = ByPlace(&patches);
         // SAFETY: the caller's.
-        unsafe { contract::contract(micro, &ByPlace(&patches), &gradient, &out, &extent, scratch) }
+        unsafe {
+            if few(desc.out_group()) {
+                let (out, extent) = (out.turned(channels as isize), extent.turned());
+                contract::contract(micro, &gradient.transposed(), &places, &out, &extent, scratch);
+            } else {
+                contract::contract(micro, &places, &gradient, &out, &extent, scratch);
+            }
+        }
     }
 }

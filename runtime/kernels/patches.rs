@@ -5,12 +5,12 @@
 //! Point p and place q of its patch (taps, then channels) are a matrix: p down and q across in the forward
 //! pass and the input's gradient, the other way round in the weights' gradient.
 
-use super::contract::Left;
-use super::micro::{BLOCK_MAX, Layout, Micro, PITCH, ROWS_MAX};
+use super::contract::{ACROSS, Left, Right};
+use super::micro::{BLOCK_MAX, Layout, Micro, PITCH, ROWS_MAX, Runs};
 use std::ops::Range;
 
-/// What pixels outside an image are copied from.
-static ZEROS: [f32; BLOCK_MAX] = [0.0; BLOCK_MAX];
+/// Points whose places are copied together for a group of tiles, before the next points.
+const NEAR: usize = 64;
 
 /// The geometry of all patches of one group of channels.
 #[derive(Clone, Debug)]
@@ -47,6 +47,15 @@ struct Segment {
     channel: usize,
 }
 
+/// Neighbouring points of one row of the grid.
+struct Line {
+    image: usize,
+    /// Row of the grid.
+    y: usize,
+    /// Columns of the grid.
+    xs: Range<usize>,
+}
+
 impl Patches {
     /// Places of a patch.
     pub fn places(&self) -> usize {
@@ -71,95 +80,89 @@ impl Patches {
         }
     }
 
-    /// Writes the places `qs` of the points `ps`, `stride` elements between points.
+    /// Writes the places `qs` of the points `ps`, `stride` elements between points. What lies behind the last
+    /// place, up to `room` elements from the first, may be overwritten with anything.
     ///
     /// # Safety
-    /// The images must be readable and `to` writable there; at most [`BLOCK_MAX`] places.
-    unsafe fn gather(&self, micro: &Micro, ps: Range<usize>, qs: Range<usize>, to: *mut f32, stride: usize) {
+    /// The images must be readable and `to` writable there; `room` is at most `stride`.
+    unsafe fn gather(
+        &self,
+        micro: &Micro,
+        ps: Range<usize>,
+        qs: Range<usize>,
+        to: *mut f32,
+        stride: usize,
+        room: usize,
+    ) {
         let mut p = ps.start;
         while p < ps.end {
-            // The points of one row of the grid.
-            let (line, x) = (p / self.grid[1], p % self.grid[1]);
-            let xs = x..self.grid[1].min(x + ps.end - p);
-            let (image, y) = (line / self.grid[0], line % self.grid[0]);
+            let line = self.line(p, ps.end);
             let mut q = qs.start;
             while q < qs.end {
                 let segment = self.segment(q, qs.end);
                 let to = to.wrapping_add((p - ps.start) * stride + q - qs.start);
-                // SAFETY: the caller's.
-                unsafe { self.line(micro, image, y, xs.clone(), &segment, to, stride) };
+                // SAFETY: the caller's. Later segments of a point are written later, over what is left behind.
+                unsafe { self.copy(micro, &line, &segment, to, stride, room - (q - qs.start)) };
                 q = segment.places.end;
             }
-            p += xs.len();
+            p += line.xs.len();
         }
     }
 
-    /// One segment of the points (`y`, `xs`) of one image.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a place in the grid, one in the patch, and one to write to"
-    )]
-    unsafe fn line(
+    /// The points from `p` on, but before `end`, that share a row of the grid.
+    fn line(&self, p: usize, end: usize) -> Line {
+        let (row, x) = (p / self.grid[1], p % self.grid[1]);
+        let (image, y) = (row / self.grid[0], row % self.grid[0]);
+        Line { image, y, xs: x..self.grid[1].min(x + end - p) }
+    }
+
+    /// One segment of the points of a line.
+    #[inline]
+    unsafe fn copy(
         &self,
         micro: &Micro,
-        image: usize,
-        y: usize,
-        xs: Range<usize>,
+        line: &Line,
         segment: &Segment,
         to: *mut f32,
         stride: usize,
+        room: usize,
     ) {
-        let len = segment.places.len();
-        let zero = |xs: Range<usize>, to: *mut f32| {
-            // SAFETY: `len` is at most BLOCK_MAX; the caller vouches for `to`.
-            unsafe { (micro.copy)(ZEROS.as_ptr(), 0, to, stride, xs.len(), len) }
-        };
-        let row = y as isize * self.stride[0] + segment.y;
-        if row < 0 || row >= self.size[0] {
-            return zero(xs, to);
-        }
+        let row = line.y as isize * self.stride[0] + segment.y;
         let pitch = self.size[1] * self.pixel;
-        let base = self.base.wrapping_offset((image as isize * self.size[0] + row) * pitch);
-        let pixel = |x: usize| x as isize * self.stride[1] + segment.x;
-        // Pixels of the segment: 0 to `span`, counted from its first.
-        let span = ((segment.channel + len - 1) / self.channels) as isize;
-        let inner = self.inner(&xs, segment.x, span);
-        for x in (xs.start..inner.start).chain(inner.end..xs.end) {
-            let to = to.wrapping_add((x - xs.start) * stride);
-            // SAFETY: the caller's.
-            unsafe { self.clipped(base, pixel(x), segment.channel, len, to) };
-        }
-        if !inner.is_empty() {
-            let from = base.wrapping_offset(pixel(inner.start) * self.pixel).wrapping_add(segment.channel);
-            let to = to.wrapping_add((inner.start - xs.start) * stride);
-            // SAFETY: every pixel from 0 to `span` of these points is inside the image.
-            unsafe { (micro.copy)(from, self.stride[1] * self.pixel, to, stride, inner.len(), len) };
-        }
-    }
-
-    /// Those of the points `xs` whose pixels from `offset` to `offset + span` are all inside the image.
-    fn inner(&self, xs: &Range<usize>, offset: isize, span: isize) -> Range<usize> {
-        let ceil = |a: isize| a.div_euclid(self.stride[1]) + isize::from(a.rem_euclid(self.stride[1]) != 0);
-        let clamp = |x: isize| x.clamp(xs.start as isize, xs.end as isize) as usize;
-        let start = clamp(ceil(-offset));
-        start..clamp(ceil(self.size[1] - span - offset)).max(start)
-    }
-
-    /// One segment of one point, some of whose pixels may be outside.
-    unsafe fn clipped(&self, base: *const f32, x: isize, channel: usize, len: usize, to: *mut f32) {
-        for i in 0..len {
-            let (ahead, c) = ((channel + i) / self.channels, (channel + i) % self.channels);
-            let x = x + ahead as isize;
-            let inside = x >= 0 && x < self.size[1];
-            // SAFETY: the pixel is inside the image, or not read.
-            unsafe {
-                *to.add(i) = if inside { *base.offset(x * self.pixel + c as isize) } else { 0.0 };
+        let runs = Runs {
+            from: self.base.wrapping_offset((line.image as isize * self.size[0] + row) * pitch),
+            start: (line.xs.start as isize * self.stride[1] + segment.x) * self.pixel
+                + segment.channel as isize,
+            step: self.stride[1] * self.pixel,
+            to,
+            to_stride: stride,
+            count: line.xs.len(),
+            len: segment.places.len(),
+            room,
+        };
+        // Neighbouring pixels are contiguous, so what is outside a row of the image is before or after it.
+        let limit = if row < 0 || row >= self.size[0] { 0 } else { pitch };
+        // Runs that begin before the row, and those that end in it.
+        let before = (-runs.start + runs.step - 1).max(0) / runs.step;
+        let within = (limit - runs.len as isize - runs.start + runs.step).max(0) / runs.step;
+        let before = (before as usize).min(runs.count);
+        let within = (within as usize).clamp(before, runs.count);
+        // SAFETY: places from 0 to `limit` are a row of the image; the caller vouches for `to`.
+        unsafe {
+            if before > 0 {
+                (micro.gather)(&runs.part(0..before), limit);
+            }
+            if within > before {
+                (micro.copy)(&runs.part(before..within));
+            }
+            if within < runs.count {
+                (micro.gather)(&runs.part(within..runs.count), limit);
             }
         }
     }
 }
 
-/// Points down, places across.
+/// Points down, places across; as a right operand, which is k × columns, the places are k.
 pub(super) struct ByPoint<'a>(pub &'a Patches);
 
 impl Left for ByPoint<'_> {
@@ -167,13 +170,47 @@ impl Left for ByPoint<'_> {
         Layout::Along
     }
 
-    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32) {
+    unsafe fn fill(&self, micro: &Micro, tiles: &[Range<usize>], ks: Range<usize>, to: *mut f32) {
+        let [first, .., last] = tiles else {
+            // SAFETY: the caller's; there is at least one tile.
+            return unsafe { self.0.gather(micro, tiles[0].clone(), ks, to, PITCH, PITCH) };
+        };
         // SAFETY: the caller's.
-        unsafe { self.0.gather(micro, rows, ks, to, PITCH) }
+        unsafe { self.0.gather(micro, first.start..last.end, ks, to, PITCH, PITCH) }
     }
 }
 
-/// Places down, points across.
+impl Right for ByPoint<'_> {
+    unsafe fn fill(
+        &self,
+        micro: &Micro,
+        ks: Range<usize>,
+        columns: Range<usize>,
+        to: *mut f32,
+        stride: usize,
+    ) {
+        let mut aside = [0f32; ROWS_MAX * PITCH];
+        for k in ks.clone().step_by(BLOCK_MAX) {
+            let places = k..ks.end.min(k + BLOCK_MAX);
+            for p in columns.clone().step_by(ROWS_MAX) {
+                let points = p..columns.end.min(p + ROWS_MAX);
+                let to = to.wrapping_add((k - ks.start) * stride + p - columns.start);
+                // SAFETY: the caller's; what is aside holds a row of places for each point.
+                unsafe {
+                    let aside = aside.as_mut_ptr();
+                    self.0.gather(micro, points.clone(), places.clone(), aside, PITCH, PITCH);
+                    (micro.transpose)(aside, PITCH as isize, to, stride, points.len(), places.len());
+                }
+            }
+        }
+    }
+
+    fn direct(&self, _: usize, _: usize) -> Option<(*const f32, usize)> {
+        None
+    }
+}
+
+/// Places down, points across; as a right operand, which is k × columns, the points are k.
 pub(super) struct ByPlace<'a>(pub &'a Patches);
 
 impl Left for ByPlace<'_> {
@@ -181,8 +218,33 @@ impl Left for ByPlace<'_> {
         Layout::Across
     }
 
-    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32) {
+    unsafe fn fill(&self, micro: &Micro, tiles: &[Range<usize>], ks: Range<usize>, to: *mut f32) {
+        // A few points at a time for all tiles, so that each cache line is fetched once.
+        for from in ks.clone().step_by(NEAR) {
+            let points = from..ks.end.min(from + NEAR);
+            for (t, rows) in tiles.iter().enumerate() {
+                let to = to.wrapping_add(t * ACROSS + (from - ks.start) * ROWS_MAX);
+                // SAFETY: the caller's.
+                unsafe { self.0.gather(micro, points.clone(), rows.clone(), to, ROWS_MAX, ROWS_MAX) }
+            }
+        }
+    }
+}
+
+impl Right for ByPlace<'_> {
+    unsafe fn fill(
+        &self,
+        micro: &Micro,
+        ks: Range<usize>,
+        columns: Range<usize>,
+        to: *mut f32,
+        stride: usize,
+    ) {
         // SAFETY: the caller's.
-        unsafe { self.0.gather(micro, ks, rows, to, ROWS_MAX) }
+        unsafe { self.0.gather(micro, ks, columns, to, stride, stride) }
+    }
+
+    fn direct(&self, _: usize, _: usize) -> Option<(*const f32, usize)> {
+        None
     }
 }

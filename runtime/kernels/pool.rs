@@ -96,28 +96,97 @@ fn larger(best: f32, x: f32) -> f32 {
 /// Whether `x` takes the place of what came before it.
 #[inline(always)]
 fn wins(best: f32, x: f32) -> bool {
-    x > best || (x.is_nan() && !best.is_nan())
+    // Without short cuts, so that it becomes vector comparisons.
+    (x > best) | (x.is_nan() & !best.is_nan())
 }
 
-/// Channels that are handled at once.
-const NEAR: usize = 64;
+/// Channels that are handled at once. The compiler makes one vector of so many, and nothing of more.
+const N: usize = 16;
 
-/// Calls `visit` with the start of each stretch of channels and its length.
+/// Something to do for some neighbouring channels of one window.
+trait Stretch {
+    /// Does it for the [`N`] channels from `from` on, of which the last may be missing: `len` are there.
+    ///
+    /// # Safety
+    /// The window and the channels must be inside the operands.
+    unsafe fn channels(&self, from: usize, len: usize);
+}
+
+/// Does something for all channels, in stretches whose length the compiler knows. `channels` must be inlined.
 #[inline(always)]
-fn stretches(channels: usize, mut visit: impl FnMut(usize, usize)) {
-    for from in (0..channels).step_by(NEAR) {
-        visit(from, NEAR.min(channels - from));
+unsafe fn stretches<S: Stretch>(channels: usize, stretch: &S) {
+    let mut from = 0;
+    // SAFETY: the caller's; the stretches are the channels.
+    unsafe {
+        while from + N <= channels {
+            stretch.channels(from, N);
+            from += N;
+        }
+        if from < channels {
+            stretch.channels(from, channels - from);
+        }
     }
 }
 
-/// Calls `visit` with the rows and columns of each window and the offset of its first channel in y.
+/// The first `len` of [`N`] elements; the others are zero.
 #[inline(always)]
-fn windows(desc: &PoolDesc, mut visit: impl FnMut(Range<usize>, Range<usize>, usize)) {
+unsafe fn load(from: *const f32, len: usize) -> [f32; N] {
+    // SAFETY: the caller vouches for `len` elements.
+    unsafe {
+        if len == N {
+            return from.cast::<[f32; N]>().read_unaligned();
+        }
+        let mut near = [0.0; N];
+        std::ptr::copy_nonoverlapping(from, near.as_mut_ptr(), len);
+        near
+    }
+}
+
+/// Writes the first `len` elements.
+#[inline(always)]
+unsafe fn store(near: [f32; N], to: *mut f32, len: usize) {
+    // SAFETY: the caller vouches for `len` elements.
+    unsafe {
+        if len == N {
+            to.cast::<[f32; N]>().write_unaligned(near);
+        } else {
+            std::ptr::copy_nonoverlapping(near.as_ptr(), to, len);
+        }
+    }
+}
+
+/// A window of one image: its pixels in x, and its point in y as an offset to its first channel.
+struct Window {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    at: usize,
+}
+
+impl Window {
+    /// Calls `visit` with each pixel's number within the window and the offset of its first channel in x.
+    #[inline(always)]
+    fn pixels(&self, desc: &PoolDesc, mut visit: impl FnMut(i32, usize)) {
+        let mut i = 0;
+        for row in self.rows.clone() {
+            for column in self.columns.clone() {
+                visit(i, (row * desc.size[1] as usize + column) * desc.channels as usize);
+                i += 1;
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each window.
+#[inline(always)]
+fn windows(desc: &PoolDesc, mut visit: impl FnMut(Window)) {
     let [height, width] = desc.output().map(|s| s as usize);
     for i in 0..height {
-        let rows = desc.covered(0, i);
         for j in 0..width {
-            visit(rows.clone(), desc.covered(1, j), (i * width + j) * desc.channels as usize);
+            visit(Window {
+                rows: desc.covered(0, i),
+                columns: desc.covered(1, j),
+                at: (i * width + j) * desc.channels as usize,
+            });
         }
     }
 }
@@ -134,33 +203,38 @@ struct Forward<'a, F> {
 impl<F: Fn(f32, f32) -> f32> Job for Forward<'_, F> {
     #[inline(always)]
     fn run(self) {
-        let Forward { desc, x, y, part, begin, join } = self;
-        let (channels, width) = (desc.channels as usize, desc.size[1] as usize);
-        let (image_x, image_y) = desc.image();
-        for image in part {
-            let (x, y) = (x.wrapping_add(image * image_x), y.wrapping_add(image * image_y));
-            windows(desc, |rows, columns, at| {
-                stretches(channels, |from, len| {
-                    let mut near = [begin; NEAR];
-                    for row in rows.clone() {
-                        for column in columns.clone() {
-                            // SAFETY: the pixel is inside the image, the stretch inside its channels.
-                            let x = unsafe {
-                                std::slice::from_raw_parts(
-                                    x.add((row * width + column) * channels + from),
-                                    len,
-                                )
-                            };
-                            for (near, &x) in near.iter_mut().zip(x) {
-                                *near = join(*near, x);
-                            }
-                        }
-                    }
-                    // SAFETY: as above, in y.
-                    unsafe { std::ptr::copy_nonoverlapping(near.as_ptr(), y.add(at + from), len) };
-                });
+        let (image_x, image_y) = self.desc.image();
+        for image in self.part.clone() {
+            let (x, y) = (self.x.wrapping_add(image * image_x), self.y.wrapping_add(image * image_y));
+            windows(self.desc, |window| {
+                let stretch = ForwardStretch { job: &self, window, x, y };
+                // SAFETY: the caller of the public functions vouches for whole images.
+                unsafe { stretches(self.desc.channels as usize, &stretch) };
             });
         }
+    }
+}
+
+struct ForwardStretch<'a, F> {
+    job: &'a Forward<'a, F>,
+    window: Window,
+    x: *const f32,
+    y: *mut f32,
+}
+
+impl<F: Fn(f32, f32) -> f32> Stretch for ForwardStretch<'_, F> {
+    #[inline(always)]
+    unsafe fn channels(&self, from: usize, len: usize) {
+        let mut near = [self.job.begin; N];
+        self.window.pixels(self.job.desc, |_, pixel| {
+            // SAFETY: the pixel is inside the image, the stretch inside its channels.
+            let x = unsafe { load(self.x.add(pixel + from), len) };
+            for (near, x) in near.iter_mut().zip(x) {
+                *near = (self.job.join)(*near, x);
+            }
+        });
+        // SAFETY: as above, in y.
+        unsafe { store(near, self.y.add(self.window.at + from), len) };
     }
 }
 
@@ -184,43 +258,55 @@ struct MaxGradient<'a> {
 impl Job for MaxGradient<'_> {
     #[inline(always)]
     fn run(self) {
-        let MaxGradient { desc, x, dy, dx, part } = self;
-        let (channels, width) = (desc.channels as usize, desc.size[1] as usize);
-        let (image_x, image_y) = desc.image();
-        for image in part {
-            let (x, dx) = (x.wrapping_add(image * image_x), dx.wrapping_add(image * image_x));
-            let dy = dy.wrapping_add(image * image_y);
+        let (image_x, image_y) = self.desc.image();
+        for image in self.part.clone() {
+            let (x, dx) = (self.x.wrapping_add(image * image_x), self.dx.wrapping_add(image * image_x));
+            let dy = self.dy.wrapping_add(image * image_y);
             // SAFETY: one image of dx.
-            unsafe { clear(desc, dx) };
-            windows(desc, |rows, columns, at| {
-                stretches(channels, |from, len| {
-                    let (mut best, mut place) = ([f32::NEG_INFINITY; NEAR], [-1i32; NEAR]);
-                    let pixels =
-                        || rows.clone().flat_map(|row| columns.clone().map(move |c| row * width + c));
-                    for (i, pixel) in pixels().enumerate() {
-                        // SAFETY: the pixel is inside the image, the stretch inside its channels.
-                        let x = unsafe { std::slice::from_raw_parts(x.add(pixel * channels + from), len) };
-                        for ((best, place), &x) in best.iter_mut().zip(&mut place).zip(x) {
-                            // The first pixel counts even where it is -∞.
-                            let won = wins(*best, x) || *place < 0;
-                            *best = if won { x } else { *best };
-                            *place = if won { i as i32 } else { *place };
-                        }
-                    }
-                    // SAFETY: as above, in y.
-                    let dy = unsafe { std::slice::from_raw_parts(dy.add(at + from), len) };
-                    for (i, pixel) in pixels().enumerate() {
-                        // SAFETY: as above; dx overlaps neither x nor dy.
-                        let dx =
-                            unsafe { std::slice::from_raw_parts_mut(dx.add(pixel * channels + from), len) };
-                        for ((dx, &dy), &place) in dx.iter_mut().zip(dy).zip(&place) {
-                            let more = *dx + dy;
-                            *dx = if place == i as i32 { more } else { *dx };
-                        }
-                    }
-                });
+            unsafe { clear(self.desc, dx) };
+            windows(self.desc, |window| {
+                let stretch = MaxGradientStretch { desc: self.desc, window, x, dy, dx };
+                // SAFETY: the caller of `max_gradient` vouches for whole images.
+                unsafe { stretches(self.desc.channels as usize, &stretch) };
             });
         }
+    }
+}
+
+struct MaxGradientStretch<'a> {
+    desc: &'a PoolDesc,
+    window: Window,
+    x: *const f32,
+    dy: *const f32,
+    dx: *mut f32,
+}
+
+impl Stretch for MaxGradientStretch<'_> {
+    #[inline(always)]
+    unsafe fn channels(&self, from: usize, len: usize) {
+        let (mut best, mut place) = ([f32::NEG_INFINITY; N], [0i32; N]);
+        self.window.pixels(self.desc, |i, pixel| {
+            // SAFETY: the pixel is inside the image, the stretch inside its channels.
+            let x = unsafe { load(self.x.add(pixel + from), len) };
+            for ((best, place), x) in best.iter_mut().zip(&mut place).zip(x) {
+                let won = wins(*best, x);
+                *best = if won { x } else { *best };
+                *place = if won { i } else { *place };
+            }
+        });
+        // SAFETY: as above, in y.
+        let dy = unsafe { load(self.dy.add(self.window.at + from), len) };
+        self.window.pixels(self.desc, |i, pixel| {
+            let dx = self.dx.wrapping_add(pixel + from);
+            // SAFETY: as above.
+            let mut near = unsafe { load(dx, len) };
+            for ((near, dy), &place) in near.iter_mut().zip(dy).zip(&place) {
+                let more = *near + dy;
+                *near = if place == i { more } else { *near };
+            }
+            // SAFETY: as above.
+            unsafe { store(near, dx, len) };
+        });
     }
 }
 
@@ -234,30 +320,41 @@ struct SumGradient<'a> {
 impl Job for SumGradient<'_> {
     #[inline(always)]
     fn run(self) {
-        let SumGradient { desc, dy, dx, part } = self;
-        let (channels, width) = (desc.channels as usize, desc.size[1] as usize);
-        let (image_x, image_y) = desc.image();
-        for image in part {
-            let (dy, dx) = (dy.wrapping_add(image * image_y), dx.wrapping_add(image * image_x));
+        let (image_x, image_y) = self.desc.image();
+        for image in self.part.clone() {
+            let (dy, dx) = (self.dy.wrapping_add(image * image_y), self.dx.wrapping_add(image * image_x));
             // SAFETY: one image of dx.
-            unsafe { clear(desc, dx) };
-            windows(desc, |rows, columns, at| {
-                // SAFETY: one point of y, the pixels of one window; dx does not overlap dy.
-                let dy = unsafe { std::slice::from_raw_parts(dy.add(at), channels) };
-                for row in rows {
-                    for column in columns.clone() {
-                        let dx = unsafe {
-                            std::slice::from_raw_parts_mut(
-                                dx.add((row * width + column) * channels),
-                                channels,
-                            )
-                        };
-                        for (dx, &dy) in dx.iter_mut().zip(dy) {
-                            *dx += dy;
-                        }
-                    }
-                }
+            unsafe { clear(self.desc, dx) };
+            windows(self.desc, |window| {
+                let stretch = SumGradientStretch { desc: self.desc, window, dy, dx };
+                // SAFETY: the caller of `sum_gradient` vouches for whole images.
+                unsafe { stretches(self.desc.channels as usize, &stretch) };
             });
         }
+    }
+}
+
+struct SumGradientStretch<'a> {
+    desc: &'a PoolDesc,
+    window: Window,
+    dy: *const f32,
+    dx: *mut f32,
+}
+
+impl Stretch for SumGradientStretch<'_> {
+    #[inline(always)]
+    unsafe fn channels(&self, from: usize, len: usize) {
+        // SAFETY: the point is inside y, the stretch inside its channels.
+        let dy = unsafe { load(self.dy.add(self.window.at + from), len) };
+        self.window.pixels(self.desc, |_, pixel| {
+            let dx = self.dx.wrapping_add(pixel + from);
+            // SAFETY: the pixel is inside the image.
+            let mut near = unsafe { load(dx, len) };
+            for (near, dy) in near.iter_mut().zip(dy) {
+                *near += dy;
+            }
+            // SAFETY: as above.
+            unsafe { store(near, dx, len) };
+        });
     }
 }

@@ -3,15 +3,21 @@
 //! Any strides, so transposes cost nothing. An element's bits depend on its row of A, its column of B, k and
 //! the block alone: not on m, n, the strides, the part asked for, or the instruction set.
 
-use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
+use super::contract::{self, ACROSS, Extent, Left, Output, Right, RowMap, block_of};
 use super::isa::Isa;
-use super::micro::{Layout, Micro, PITCH, ROWS_MAX};
+use super::micro::{Layout, Micro, PITCH, ROWS_MAX, Runs};
 use std::ops::Range;
 
 /// Add to what C holds instead of replacing it.
 pub const ACCUMULATE: u64 = 1;
 /// After the bias, replace what is below zero by +0 (NaN stays NaN, -0 stays -0).
 pub const RELU: u64 = 2;
+
+/// So few columns are better put down than across.
+pub(super) const FEW: u64 = 4;
+
+/// The same, where the other operand is contiguous that way.
+const FEW_READY: u64 = 8;
 
 /// A product's shape and strides; strides are in elements and may be anything for axes of size one.
 #[repr(C)]
@@ -68,9 +74,12 @@ impl ProductDesc {
         contract::scratch_bytes(self.k as usize, columns as usize, self.chain())
     }
 
-    /// Whether to compute the transposed product, because C is contiguous down its columns.
+    /// Whether to compute the transposed product: because C is contiguous down its columns, or because it has
+    /// so few columns that rows fill vectors better, though A may have to be transposed for it.
     fn turned(&self) -> bool {
-        self.c_column != 1 && self.n > 1 && (self.c_row == 1 || self.m == 1)
+        let down = self.c_column != 1 && self.n > 1 && (self.c_row == 1 || self.m == 1);
+        let few = if self.a_row == 1 { FEW_READY } else { FEW };
+        down || self.n <= few && self.m > FEW_READY
     }
 
     /// Steps of a chain.
@@ -121,24 +130,16 @@ pub(super) unsafe fn product_with(
     let (c_row, c_column) = (desc.c_row as isize, desc.c_column as isize);
     let (k, block) = (desc.k as usize, desc.chain());
     let (add, relu) = (desc.flags & ACCUMULATE != 0, desc.flags & RELU != 0);
+    let rows_of = RowMap::Even(c_row);
+    let out = Output { c, rows: rows_of, column: c_column, add, bias, bias_by_row: false, relu };
+    let extent = Extent { rows, columns, k, block };
     // SAFETY: the caller's.
     unsafe {
         if desc.turned() {
-            let out =
-                Output { c, rows: RowMap::Even(c_column), column: c_row, add, bias, bias_by_row: true, relu };
-            let extent = Extent { rows: columns, columns: rows, k, block };
+            let (out, extent) = (out.turned(c_row), extent.turned());
             contract::contract(micro, &b.transposed(), &a.transposed(), &out, &extent, scratch);
         } else {
-            let out = Output {
-                c,
-                rows: RowMap::Even(c_row),
-                column: c_column,
-                add,
-                bias,
-                bias_by_row: false,
-                relu,
-            };
-            contract::contract(micro, &a, &b, &out, &Extent { rows, columns, k, block }, scratch);
+            contract::contract(micro, &a, &b, &out, &extent, scratch);
         }
     }
 }
@@ -155,7 +156,8 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    fn transposed(self) -> Matrix {
+    /// Rows for columns.
+    pub fn transposed(self) -> Matrix {
         Matrix { base: self.base, row: self.column, column: self.row }
     }
 
@@ -165,24 +167,53 @@ impl Matrix {
     }
 }
 
+impl Matrix {
+    /// Copies `count` runs of `len` elements, `step` apart, from `from`.
+    #[inline]
+    unsafe fn copy(micro: &Micro, from: *const f32, step: isize, to: Place, count: usize, len: usize) {
+        let Place { to, stride, room } = to;
+        // SAFETY: the caller's.
+        unsafe {
+            (micro.copy)(&Runs { from, start: 0, step, to, to_stride: stride, count, len, room });
+        }
+    }
+}
+
+/// Where runs go.
+struct Place {
+    to: *mut f32,
+    /// Elements between runs.
+    stride: usize,
+    /// Elements that may be written from the beginning of each.
+    room: usize,
+}
+
 impl Left for Matrix {
     fn layout(&self) -> Layout {
         if self.row == 1 && self.column != 1 { Layout::Across } else { Layout::Along }
     }
 
-    unsafe fn fill(&self, micro: &Micro, rows: Range<usize>, ks: Range<usize>, to: *mut f32) {
-        let from = self.at(rows.start, ks.start);
-        // SAFETY: the caller's; a panel has room for PITCH elements of k and ROWS_MAX rows.
-        unsafe {
-            match self.layout() {
-                Layout::Across => (micro.copy)(from, self.column, to, ROWS_MAX, ks.len(), rows.len()),
-                Layout::Along if self.column == 1 => {
-                    (micro.copy)(from, self.row, to, PITCH, rows.len(), ks.len());
-                }
-                Layout::Along => {
-                    for (i, r) in rows.enumerate() {
-                        for (j, k) in ks.clone().enumerate() {
-                            *to.add(i * PITCH + j) = *self.at(r, k);
+    unsafe fn fill(&self, micro: &Micro, tiles: &[Range<usize>], ks: Range<usize>, to: *mut f32) {
+        for (t, rows) in tiles.iter().enumerate() {
+            let from = self.at(rows.start, ks.start);
+            let along = to.wrapping_add((rows.start - tiles[0].start) * PITCH);
+            // SAFETY: the caller's; a panel has room for PITCH elements of k and ROWS_MAX rows.
+            unsafe {
+                match self.layout() {
+                    Layout::Across => {
+                        let to = to.add(t * ACROSS);
+                        let place = Place { to, stride: ROWS_MAX, room: ROWS_MAX };
+                        Matrix::copy(micro, from, self.column, place, ks.len(), rows.len());
+                    }
+                    Layout::Along if self.column == 1 => {
+                        let place = Place { to: along, stride: PITCH, room: PITCH };
+                        Matrix::copy(micro, from, self.row, place, rows.len(), ks.len());
+                    }
+                    Layout::Along => {
+                        for (i, r) in rows.clone().enumerate() {
+                            for (j, k) in ks.clone().enumerate() {
+                                *along.add(i * PITCH + j) = *self.at(r, k);
+                            }
                         }
                     }
                 }
@@ -204,7 +235,8 @@ impl Right for Matrix {
         // SAFETY: the caller's.
         unsafe {
             if self.column == 1 {
-                (micro.copy)(from, self.row, to, stride, ks.len(), columns.len());
+                let place = Place { to, stride, room: stride };
+                Matrix::copy(micro, from, self.row, place, ks.len(), columns.len());
             } else if self.row == 1 {
                 (micro.transpose)(from, self.column, to, stride, columns.len(), ks.len());
             } else {

@@ -92,12 +92,14 @@ impl Draw {
 
     /// A normally distributed number for element `index`: Box–Muller on the words of its pair of elements.
     pub fn normal(&self, index: u64) -> f32 {
-        normals(self.block(index / 4))[(index % 4) as usize]
+        let mut words = [0; WORDS];
+        words[..4].copy_from_slice(&self.block(index / 4));
+        normals(&words)[(index % 4) as usize]
     }
 
     /// Writes [`Draw::uniform`] of the elements `start`, `start + 1`, … to `out`.
     pub fn fill_uniform(&self, out: &mut [f32], start: u64) {
-        wide::run(Fill { draw: self, out, start, each: |words: [u32; 4]| words.map(unit) });
+        wide::run(Fill { draw: self, out, start, each: |words: &[u32; WORDS]| words.map(unit) });
     }
 
     /// Writes [`Draw::normal`] of the elements `start`, `start + 1`, … to `out`.
@@ -112,21 +114,31 @@ fn unit(word: u32) -> f32 {
     (word >> 8) as i32 as f32 * (1.0 / 16_777_216.0)
 }
 
-/// Four normally distributed numbers: two pairs, each radius from the first word and angle from the second.
+/// Normally distributed numbers: each pair's radius from its first word, its angle from the second.
 #[inline(always)]
-fn normals([a, b, c, d]: [u32; 4]) -> [f32; 4] {
-    let pair = |a, b| {
+fn normals(words: &[u32; WORDS]) -> [f32; WORDS] {
+    const PAIRS: usize = WORDS / 2;
+    let (mut radius, mut angle) = ([0f32; PAIRS], [0f32; PAIRS]);
+    for i in 0..PAIRS {
         // In (0, 1]: the logarithm stays finite.
-        let radius = (-2.0 * math::log(1.0 - unit(a))).sqrt();
-        let angle = std::f32::consts::TAU * unit(b);
-        (radius * math::cos_of_turn(angle), radius * math::sin_of_turn(angle))
-    };
-    let ((p, q), (r, s)) = (pair(a, b), pair(c, d));
-    [p, q, r, s]
+        radius[i] = (-2.0 * math::log(1.0 - unit(words[2 * i]))).sqrt();
+        angle[i] = std::f32::consts::TAU * unit(words[2 * i + 1]);
+    }
+    let (mut even, mut odd) = ([0f32; PAIRS], [0f32; PAIRS]);
+    for i in 0..PAIRS {
+        even[i] = radius[i] * math::cos_of_turn(angle[i]);
+    }
+    for i in 0..PAIRS {
+        odd[i] = radius[i] * math::sin_of_turn(angle[i]);
+    }
+    std::array::from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] })
 }
 
 /// Blocks that are computed side by side, so that they become vectors.
 const BLOCKS: usize = 32;
+
+/// Words of so many blocks.
+const WORDS: usize = 4 * BLOCKS;
 
 struct Fill<'a, F> {
     draw: &'a Draw,
@@ -135,18 +147,18 @@ struct Fill<'a, F> {
     each: F,
 }
 
-impl<F: Fn([u32; 4]) -> [f32; 4]> Job for Fill<'_, F> {
+impl<F: Fn(&[u32; WORDS]) -> [f32; WORDS]> Job for Fill<'_, F> {
     #[inline(always)]
     fn run(self) {
         let (mut done, len) = (0, self.out.len());
-        let mut near = [[0f32; 4]; BLOCKS];
+        let mut words = [0; WORDS];
         while done < len {
             let index = self.start.wrapping_add(done as u64);
-            for (i, near) in near.iter_mut().enumerate() {
-                *near = (self.each)(self.draw.block((index / 4).wrapping_add(i as u64)));
+            for (i, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *words = self.draw.block((index / 4).wrapping_add(i as u64));
             }
-            let skip = (index % 4) as usize;
-            let near = &near.as_flattened()[skip..];
+            let near = (self.each)(&words);
+            let near = &near[(index % 4) as usize..];
             let count = near.len().min(len - done);
             self.out[done..done + count].copy_from_slice(&near[..count]);
             done += count;

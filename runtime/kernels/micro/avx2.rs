@@ -1,6 +1,6 @@
 //! Tiles of up to 6 × 16 in 256-bit registers: 12 sums, two vectors of B, one of A, one to spare.
 
-use super::{Micro, PITCH, ROWS_MAX, Tile, TileKernel};
+use super::{Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel};
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
@@ -25,6 +25,7 @@ pub(super) static MICRO: Micro = Micro {
     columns: 2 * LANES,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],
     copy: copy_runs,
+    gather: gather_runs,
     transpose,
 };
 
@@ -95,18 +96,21 @@ unsafe fn tile<const ROWS: usize, const VECTORS: usize, const ROW: usize, const 
 /// See [`super::CopyRuns`].
 ///
 /// # Safety
-/// AVX2; runs readable and writable, not overlapping.
+/// AVX2; as for [`super::copy_runs`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn copy_runs(
-    from: *const f32,
-    from_stride: isize,
-    to: *mut f32,
-    to_stride: usize,
-    count: usize,
-    len: usize,
-) {
+unsafe fn copy_runs(runs: &Runs) {
     // SAFETY: the caller's.
-    unsafe { super::copy_runs(from, from_stride, to, to_stride, count, len) }
+    unsafe { super::copy_runs(runs) }
+}
+
+/// See [`super::GatherRuns`].
+///
+/// # Safety
+/// AVX2; as for [`super::gather_runs`].
+#[target_feature(enable = "avx2,fma")]
+unsafe fn gather_runs(runs: &Runs, limit: isize) {
+    // SAFETY: the caller's.
+    unsafe { super::gather_runs(runs, limit) }
 }
 
 /// See [`super::Transpose`].

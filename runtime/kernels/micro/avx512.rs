@@ -1,6 +1,6 @@
 //! Tiles of up to 14 × 32 in 512-bit registers: 28 sums, two vectors of B, one of A, one to spare.
 
-use super::{COLUMNS_MAX, Micro, PITCH, ROWS_MAX, Tile, TileKernel};
+use super::{COLUMNS_MAX, Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel, inside};
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
@@ -23,6 +23,7 @@ pub(super) static MICRO: Micro = Micro {
     columns: COLUMNS_MAX,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],
     copy: copy_runs,
+    gather: gather_runs,
     transpose,
 };
 
@@ -88,31 +89,96 @@ unsafe fn tile<const ROWS: usize, const VECTORS: usize, const ROW: usize, const 
 /// See [`super::CopyRuns`].
 ///
 /// # Safety
-/// AVX-512F; runs readable and writable, not overlapping.
+/// AVX-512F; as for [`super::copy_runs`].
 #[target_feature(enable = "avx512f")]
-unsafe fn copy_runs(
-    mut from: *const f32,
-    from_stride: isize,
-    mut to: *mut f32,
-    to_stride: usize,
-    count: usize,
-    len: usize,
-) {
-    let tail = first(len % LANES);
-    for _ in 0..count {
-        // SAFETY: whole vectors stay below `len`; the tail is masked.
+unsafe fn copy_runs(runs: &Runs) {
+    let tail = Tail::of(runs);
+    if runs.len < LANES && tail.store == !0 {
+        let (mut from, mut to) = (runs.from.wrapping_offset(runs.start), runs.to);
+        for _ in 0..runs.count {
+            // SAFETY: the caller vouches for each run, and for room behind it.
+            unsafe { _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(tail.load, from)) };
+            (from, to) = (from.wrapping_offset(runs.step), to.wrapping_add(runs.to_stride));
+        }
+        return;
+    }
+    for i in 0..runs.count {
+        // SAFETY: the caller vouches for run i of both sides.
         unsafe {
-            let mut j = 0;
-            while j + LANES <= len {
-                _mm512_storeu_ps(to.add(j), _mm512_loadu_ps(from.add(j)));
-                j += LANES;
-            }
-            if tail != 0 {
-                _mm512_mask_storeu_ps(to.add(j), tail, _mm512_maskz_loadu_ps(tail, from.add(j)));
+            let from = runs.from.offset(runs.start + i as isize * runs.step);
+            copy_run(from, runs.to.add(i * runs.to_stride), runs.len, &tail);
+        }
+    }
+}
+
+/// See [`super::GatherRuns`].
+///
+/// # Safety
+/// AVX-512F; as for [`super::gather_runs`].
+#[target_feature(enable = "avx512f")]
+unsafe fn gather_runs(runs: &Runs, limit: isize) {
+    let tail = Tail::of(runs);
+    for i in 0..runs.count {
+        let begin = runs.start + i as isize * runs.step;
+        let to = runs.to.wrapping_add(i * runs.to_stride);
+        let from = runs.from.wrapping_offset(begin);
+        let inside = inside(begin, runs.len, limit);
+        if runs.len > LANES && inside.len() == runs.len {
+            // SAFETY: all of the run is inside.
+            unsafe { copy_run(from, to, runs.len, &tail) };
+            continue;
+        }
+        for j in (0..runs.len).step_by(LANES) {
+            let last = j + LANES >= runs.len;
+            let mask = first(inside.end.saturating_sub(j)) & !first(inside.start.saturating_sub(j));
+            // SAFETY: what is outside is masked off; past the run there is room or the tail's mask.
+            unsafe {
+                let part = _mm512_maskz_loadu_ps(mask, from.wrapping_add(j));
+                let (to, store) = (to.wrapping_add(j), if last { tail.store } else { !0 });
+                if store == !0 { _mm512_storeu_ps(to, part) } else { _mm512_mask_storeu_ps(to, store, part) }
             }
         }
-        from = from.wrapping_offset(from_stride);
-        to = to.wrapping_add(to_stride);
+    }
+}
+
+/// What is left of a run after whole vectors.
+struct Tail {
+    /// Lanes of the run.
+    load: __mmask16,
+    /// Lanes that are written: all where there is room.
+    store: __mmask16,
+}
+
+impl Tail {
+    fn of(runs: &Runs) -> Tail {
+        let load = first(runs.len % LANES);
+        let room = runs.room >= runs.len.next_multiple_of(LANES);
+        Tail { load, store: if room || load == 0 { !0 } else { load } }
+    }
+}
+
+/// Copies one run.
+///
+/// # Safety
+/// AVX-512F; the run readable, and writable as far as the tail's mask goes.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn copy_run(from: *const f32, to: *mut f32, len: usize, tail: &Tail) {
+    // SAFETY: whole vectors stay below `len`; the tail is masked or has room.
+    unsafe {
+        let mut j = 0;
+        while j + LANES <= len {
+            _mm512_storeu_ps(to.add(j), _mm512_loadu_ps(from.add(j)));
+            j += LANES;
+        }
+        if j < len {
+            let (part, to) = (_mm512_maskz_loadu_ps(tail.load, from.add(j)), to.add(j));
+            if tail.store == !0 {
+                _mm512_storeu_ps(to, part);
+            } else {
+                _mm512_mask_storeu_ps(to, tail.store, part);
+            }
+        }
     }
 }
 

@@ -62,8 +62,45 @@ pub struct Tile {
 /// A kernel for one number of rows, one width and one layout.
 pub type TileKernel = unsafe fn(&Tile);
 
-/// Copies `count` runs of `len` elements: (from, elements between runs, to, elements between runs, count, len).
-pub type CopyRuns = unsafe fn(*const f32, isize, *mut f32, usize, usize, usize);
+/// Runs to copy: run i is `len` elements from place `start + i · step`, to `to + i · to_stride`.
+pub struct Runs {
+    /// Place 0.
+    pub from: *const f32,
+    /// The first run's place.
+    pub start: isize,
+    /// Places from run to run.
+    pub step: isize,
+    /// Where the first run goes.
+    pub to: *mut f32,
+    /// Elements between runs there.
+    pub to_stride: usize,
+    /// Runs.
+    pub count: usize,
+    /// Elements of a run.
+    pub len: usize,
+    /// Elements that may be written from the beginning of a run, at least `len`: what lies behind a run may be
+    /// overwritten with anything.
+    pub room: usize,
+}
+
+impl Runs {
+    /// Some of the runs.
+    #[inline]
+    pub fn part(&self, range: std::ops::Range<usize>) -> Runs {
+        Runs {
+            start: self.start + range.start as isize * self.step,
+            to: self.to.wrapping_add(range.start * self.to_stride),
+            count: range.len(),
+            ..*self
+        }
+    }
+}
+
+/// Copies runs all of whose places are readable.
+pub type CopyRuns = unsafe fn(&Runs);
+
+/// Copies runs whose places from 0 up to the limit are readable; the others are zero.
+pub type GatherRuns = unsafe fn(&Runs, isize);
 
 /// Transposes: to\[j·to_stride + i\] = from\[i·from_stride + j\] for i < rows, j < columns:
 /// (from, from_stride, to, to_stride, rows, columns).
@@ -79,6 +116,8 @@ pub struct Micro {
     pub tiles: [[&'static [TileKernel]; 2]; 2],
     /// Copies runs.
     pub copy: CopyRuns,
+    /// Copies runs that may reach outside.
+    pub gather: GatherRuns,
     /// Transposes.
     pub transpose: Transpose,
 }
@@ -113,25 +152,57 @@ impl Micro {
 /// # Safety
 /// All runs must be readable and writable, and must not overlap.
 #[inline(always)]
-unsafe fn copy_runs(
-    from: *const f32,
-    from_stride: isize,
-    to: *mut f32,
-    to_stride: usize,
-    count: usize,
-    len: usize,
-) {
-    for i in 0..count {
+unsafe fn copy_runs(runs: &Runs) {
+    for i in 0..runs.count {
         // SAFETY: the caller vouches for run i of both sides.
         unsafe {
-            let from = from.offset(i as isize * from_stride);
-            let to = to.add(i * to_stride);
-            if len >= 32 {
-                std::ptr::copy_nonoverlapping(from, to, len);
-            } else {
-                for j in 0..len {
-                    *to.add(j) = *from.add(j);
-                }
+            let from = runs.from.offset(runs.start + i as isize * runs.step);
+            copy_run(from, runs.to.add(i * runs.to_stride), runs.len);
+        }
+    }
+}
+
+/// Copies runs, with zeros for what is outside 0 to `limit`.
+///
+/// # Safety
+/// What is inside must be readable, all runs writable, without overlap.
+#[inline(always)]
+unsafe fn gather_runs(runs: &Runs, limit: isize) {
+    for i in 0..runs.count {
+        let begin = runs.start + i as isize * runs.step;
+        let inside = inside(begin, runs.len, limit);
+        // SAFETY: the caller vouches for run i of `to`, and for what is inside of `from`.
+        unsafe {
+            let to = runs.to.add(i * runs.to_stride);
+            for j in (0..inside.start).chain(inside.end..runs.len) {
+                *to.add(j) = 0.0;
+            }
+            let from = runs.from.wrapping_offset(begin + inside.start as isize);
+            copy_run(from, to.add(inside.start), inside.len());
+        }
+    }
+}
+
+/// Those of the `len` elements from place `begin` whose places are from 0 to `limit`, counted from `begin`.
+#[inline(always)]
+fn inside(begin: isize, len: usize, limit: isize) -> std::ops::Range<usize> {
+    let lo = (-begin).clamp(0, len as isize);
+    lo as usize..(limit - begin).clamp(lo, len as isize) as usize
+}
+
+/// Copies one run.
+///
+/// # Safety
+/// It must be readable and writable, without overlap.
+#[inline(always)]
+unsafe fn copy_run(from: *const f32, to: *mut f32, len: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        if len >= 32 {
+            std::ptr::copy_nonoverlapping(from, to, len);
+        } else {
+            for j in 0..len {
+                *to.add(j) = *from.add(j);
             }
         }
     }

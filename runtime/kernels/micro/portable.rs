@@ -22,6 +22,7 @@ pub(super) static MICRO: Micro = Micro {
     columns: 2 * LANES,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],
     copy: super::copy_runs,
+    gather: super::gather_runs,
     transpose: super::transpose,
 };
 

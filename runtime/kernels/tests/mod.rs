@@ -34,7 +34,25 @@ fn assert_near(got: &[f32], want: &[f64], terms: usize, what: &dyn std::fmt::Deb
     }
 }
 
-/// Scratch that is exactly as large as asked for, so that tools can see what lies beyond.
-fn scratch(bytes: usize) -> Vec<u8> {
-    vec![0xa5; bytes]
+/// Scratch of just the size asked for: whoever writes behind it is found out when it is dropped.
+struct Scratch {
+    all: Vec<u8>,
+    bytes: usize,
+}
+
+fn scratch(bytes: usize) -> Scratch {
+    Scratch { all: vec![0xa5; bytes + (1 << 16)], bytes }
+}
+
+impl Scratch {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.all.as_mut_ptr()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let behind = &self.all[self.bytes..];
+        assert!(std::thread::panicking() || behind.iter().all(|&byte| byte == 0xa5), "scratch is too small");
+    }
 }
