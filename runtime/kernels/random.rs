@@ -7,6 +7,7 @@
 
 use super::math;
 use super::wide::{self, Job};
+use std::marker::PhantomData;
 
 /// The multipliers of the two products of a round.
 const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
@@ -99,12 +100,12 @@ impl Draw {
 
     /// Writes [`Draw::uniform`] of the elements `start`, `start + 1`, … to `out`.
     pub fn fill_uniform(&self, out: &mut [f32], start: u64) {
-        wide::run(Fill { draw: self, out, start, each: |words: &[u32; WORDS]| words.map(unit) });
+        wide::run(Fill::<Unit> { draw: self, out, start, shape: PhantomData });
     }
 
     /// Writes [`Draw::normal`] of the elements `start`, `start + 1`, … to `out`.
     pub fn fill_normal(&self, out: &mut [f32], start: u64) {
-        wide::run(Fill { draw: self, out, start, each: normals });
+        wide::run(Fill::<Bell> { draw: self, out, start, shape: PhantomData });
     }
 }
 
@@ -131,7 +132,11 @@ fn normals(words: &[u32; WORDS]) -> [f32; WORDS] {
     for i in 0..PAIRS {
         odd[i] = radius[i] * math::sin_of_turn(angle[i]);
     }
-    std::array::from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] })
+    let mut out = [0.0; WORDS];
+    for (i, out) in out.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        *out = [even[i], odd[i]];
+    }
+    out
 }
 
 /// Blocks that are computed side by side, so that they become vectors.
@@ -140,14 +145,44 @@ const BLOCKS: usize = 32;
 /// Words of so many blocks.
 const WORDS: usize = 4 * BLOCKS;
 
-struct Fill<'a, F> {
+/// What words become. A method, because unlike a closure's body it can be made to be inlined, without which it
+/// would not be compiled for wide vectors.
+trait Shape {
+    fn of(words: &[u32; WORDS]) -> [f32; WORDS];
+}
+
+/// Even over \[0, 1).
+struct Unit;
+
+impl Shape for Unit {
+    #[inline(always)]
+    fn of(words: &[u32; WORDS]) -> [f32; WORDS] {
+        let mut out = [0.0; WORDS];
+        for (out, &word) in out.iter_mut().zip(words) {
+            *out = unit(word);
+        }
+        out
+    }
+}
+
+/// Normal.
+struct Bell;
+
+impl Shape for Bell {
+    #[inline(always)]
+    fn of(words: &[u32; WORDS]) -> [f32; WORDS] {
+        normals(words)
+    }
+}
+
+struct Fill<'a, S> {
     draw: &'a Draw,
     out: &'a mut [f32],
     start: u64,
-    each: F,
+    shape: PhantomData<S>,
 }
 
-impl<F: Fn(&[u32; WORDS]) -> [f32; WORDS]> Job for Fill<'_, F> {
+impl<S: Shape> Job for Fill<'_, S> {
     #[inline(always)]
     fn run(self) {
         let (mut done, len) = (0, self.out.len());
@@ -157,7 +192,7 @@ impl<F: Fn(&[u32; WORDS]) -> [f32; WORDS]> Job for Fill<'_, F> {
             for (i, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 *words = self.draw.block((index / 4).wrapping_add(i as u64));
             }
-            let near = (self.each)(&words);
+            let near = S::of(&words);
             let near = &near[(index % 4) as usize..];
             let count = near.len().min(len - done);
             self.out[done..done + count].copy_from_slice(&near[..count]);
