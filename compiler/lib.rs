@@ -1,9 +1,11 @@
 //! The road from text to machine: parse, check, unfold, passes, lower.
 
+pub mod check;
 pub mod cost;
 pub mod graph;
 pub mod graph_svg;
 pub mod graph_text;
+pub mod load;
 pub mod model;
 pub mod ops;
 pub mod passes;

@@ -2,6 +2,7 @@
 //! [`KINDS`]. A kind says what the whole file should read like; `BLESS=1 cargo test` writes that into the file, and
 //! the diff is reviewed.
 
+mod check;
 mod fmt;
 mod parse;
 
@@ -17,7 +18,11 @@ struct Kind {
     run: fn(&Case) -> Result<String, String>,
 }
 
-const KINDS: &[Kind] = &[Kind { name: "parse", run: parse::run }, Kind { name: "fmt", run: fmt::run }];
+const KINDS: &[Kind] = &[
+    Kind { name: "check", run: check::run },
+    Kind { name: "fmt", run: fmt::run },
+    Kind { name: "parse", run: parse::run },
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -1,0 +1,298 @@
+//! The checker: from trees to models and runs, or to messages. Pure: no file is opened here; what is known of
+//! data files comes in as facts.
+//!
+//! A model is elaborated by walking its statements with a scope. A layer call walks the layer's body with the
+//! caller's axes bound, so a `Model` holds primitives only, in regions that remember layers and groups.
+//! Whatever was reported evaluates to `Value::Unknown`, which silences everything that follows from it.
+
+mod build;
+mod call;
+mod data;
+mod devices;
+mod expr;
+mod init;
+mod intrinsics;
+mod layer;
+mod names;
+mod scope;
+mod shapes;
+mod signature;
+mod statement;
+mod train;
+mod types;
+mod value;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use strata_grammar::ast::{Definition, Item};
+use strata_grammar::{Code, Diagnostic, FileId, Severity, Span};
+use strata_runtime::queue::{CsvFacts, DataError, IdxFacts, Recipe};
+
+use crate::load::Loaded;
+use crate::model::Model;
+use crate::run::Run;
+
+pub use data::{DataSource, Format, data_sources};
+
+/// What the command line adds to a spec.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `--set name=value`: values of the models' parameters.
+    pub set: Vec<(String, String)>,
+    /// Folders to look for data in, after the folder of the file that names them: `--data`, `STRATA_DATA`.
+    pub data: Vec<PathBuf>,
+}
+
+/// Which data file: its path as written, and the file that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourceKey {
+    /// The file that names it.
+    pub file: FileId,
+    /// The path as written.
+    pub path: String,
+}
+
+/// What is known of data files. A file without facts is unknown, and nothing is said about it.
+#[derive(Clone, Debug, Default)]
+pub struct DataFacts {
+    /// Facts, or why there are none.
+    pub sources: HashMap<SourceKey, Result<SourceFacts, DataError>>,
+}
+
+/// What is known of one data file.
+#[derive(Clone, Debug)]
+pub struct SourceFacts {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a data file.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Columns of numbers and words.
+    Csv(CsvFacts),
+    /// One tensor.
+    Idx(IdxFacts),
+}
+
+/// Everything that a spec says, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Models whose parameters are all known, in order of appearance. A model that `train` binds parameters
+    /// of is here as it is trained.
+    pub models: Vec<Model>,
+    /// `train` blocks. None of a model or data with errors.
+    pub runs: Vec<Run>,
+    /// Every `data` name that fits a trained model, with that run's batch size.
+    pub data: Vec<NamedRecipe>,
+}
+
+/// A `data` name, ready to feed a model.
+#[derive(Clone, Debug)]
+pub struct NamedRecipe {
+    /// Its name.
+    pub name: String,
+    /// The model whose inputs its fields are.
+    pub model: String,
+    /// Where its examples come from.
+    pub recipe: Recipe,
+}
+
+/// Checks everything that was loaded. Diagnostics of the text itself stand in `loaded`, not in the result.
+pub fn check(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checked, Vec<Diagnostic>) {
+    // Expressions and layers nest; the depth is limited (see `Checker::enter`), and so is what each level needs.
+    const STACK: usize = 256 << 20;
+    std::thread::scope(|scope| {
+        let work = || check_here(loaded, facts, settings);
+        let thread = std::thread::Builder::new().name("check".into()).stack_size(STACK);
+        match thread.spawn_scoped(scope, work) {
+            Ok(handle) => match handle.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            // No thread to be had: the caller's stack has to do.
+            Err(_) => work(),
+        }
+    })
+}
+
+fn check_here(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checked, Vec<Diagnostic>) {
+    let mut checker = Checker::new(loaded, facts, settings);
+    checker.collect_names();
+    let checked = checker.check_items();
+    let mut diagnostics = checker.diagnostics;
+    diagnostics.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.primary.span.end));
+    (checked, diagnostics)
+}
+
+/// What is known while a spec is checked. The tables of the model under construction are in `build`.
+struct Checker<'a> {
+    loaded: &'a Loaded,
+    facts: &'a DataFacts,
+    settings: &'a Settings,
+    globals: names::Globals<'a>,
+    diagnostics: Vec<Diagnostic>,
+    /// What was said already, so that a layer used twice does not repeat its mistakes.
+    said: HashSet<(Code, Span)>,
+    build: build::Builder,
+    frames: Vec<layer::Frame<'a>>,
+    pending: Vec<build::Pending>,
+    /// The user's call that leads into the library, while inside it.
+    user_call: Option<Span>,
+    /// Layers that were elaborated with known shapes, by the place of their definition.
+    elaborated: HashSet<Span>,
+    /// What the numbers in data errors stand for.
+    data_origins: Vec<Span>,
+    /// Layer calls and loop turns of this model so far.
+    steps: usize,
+    depth: usize,
+    /// Too much of something: nothing more is elaborated.
+    stopped: bool,
+}
+
+impl<'a> Checker<'a> {
+    fn new(loaded: &'a Loaded, facts: &'a DataFacts, settings: &'a Settings) -> Checker<'a> {
+        Checker {
+            loaded,
+            facts,
+            settings,
+            globals: names::Globals::default(),
+            diagnostics: Vec::new(),
+            said: HashSet::new(),
+            build: build::Builder::new(""),
+            frames: Vec::new(),
+            pending: Vec::new(),
+            user_call: None,
+            elaborated: HashSet::new(),
+            data_origins: Vec::new(),
+            steps: 0,
+            depth: 0,
+            stopped: false,
+        }
+    }
+
+    fn check_items(&mut self) -> Checked {
+        let mut checked = Checked::default();
+        self.check_data();
+        let mut parts = Vec::new();
+        self.check_train(&mut checked, &mut parts);
+        for definition in self.globals.models.clone().into_values() {
+            if !parts.iter().any(|part| part.model == name_of(definition)) {
+                let before = self.errors();
+                let elaborated = self.elaborate_model(definition, None);
+                parts.push(devices::Parts::of(&elaborated.model));
+                if elaborated.complete && self.errors() == before {
+                    checked.models.push(elaborated.model);
+                }
+            }
+        }
+        checked.models.sort_by_key(|model| model.regions.first().map(|r| (r.span.file, r.span.start)));
+        for definition in self.globals.user_layers() {
+            if !self.elaborated.contains(&definition.span) {
+                self.check_unused_layer(definition);
+            }
+        }
+        self.check_devices(&parts);
+        checked
+    }
+
+    /// Number of errors so far.
+    fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    /// Says it, unless the same was said of the same place. What lies in the library is said of the user's call.
+    fn report(&mut self, mut diagnostic: Diagnostic) {
+        if self.stopped && diagnostic.code != Code::TooManySteps {
+            return;
+        }
+        let at = diagnostic.primary.span;
+        if self.loaded.in_library(at) {
+            if let Some(call) = self.user_call {
+                let text = std::mem::take(&mut diagnostic.primary.text);
+                let text = if text.is_empty() { "in the library, here".to_string() } else { text };
+                diagnostic = diagnostic.label(at, text);
+                diagnostic.primary.span = call;
+            }
+        } else if let Some(call) = self.layer_call(at)
+            && diagnostic.labels.iter().all(|label| label.span != call)
+        {
+            diagnostic = diagnostic.label(call, "in this call");
+        }
+        if self.said.insert((diagnostic.code, diagnostic.primary.span)) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// The call of the user's layer that is being elaborated, for messages about its body.
+    fn layer_call(&self, at: Span) -> Option<Span> {
+        let frame = self.frames.last()?;
+        let inside =
+            frame.definition.span.file == at.file && frame.definition.span.touches(at.start as usize);
+        frame.call.filter(|call| inside && !self.loaded.in_library(*call))
+    }
+
+    /// The text at a place if it is short and on one line, in backticks.
+    fn quote(&self, span: Span) -> Option<String> {
+        let text = self.loaded.sources.text(span).trim();
+        (!text.is_empty() && text.chars().count() <= 40 && !text.contains('\n')).then(|| format!("`{text}`"))
+    }
+
+    /// One level deeper in expressions, layers or blocks; `false` (and said) where that is too deep.
+    fn enter(&mut self, span: Span) -> bool {
+        const MAX_DEPTH: usize = 4000;
+        if self.depth >= MAX_DEPTH {
+            self.report(Diagnostic::error(
+                Code::NestedTooDeep,
+                span,
+                format!("layers and expressions are nested more than {MAX_DEPTH} deep"),
+            ));
+            self.stopped = true;
+            return false;
+        }
+        self.depth += 1;
+        true
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Counts a layer call or loop turn; `false` (and said) where there are too many of them.
+    fn step(&mut self, span: Span) -> bool {
+        if self.stopped {
+            return false;
+        }
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            let message = format!("this model has more than {MAX_STEPS} layer calls and loop turns");
+            self.stop(span, message);
+        }
+        !self.stopped
+    }
+
+    /// Ends elaboration with a message about its size.
+    fn stop(&mut self, span: Span, message: String) {
+        self.stopped = true;
+        self.report(
+            Diagnostic::error(Code::TooManySteps, span, message)
+                .help("loops are unrolled: make the model smaller, or use fewer turns"),
+        );
+    }
+}
+
+/// Layer calls and loop turns of one model. By feel: ten times what the largest nets of today have.
+const MAX_STEPS: usize = 100_000;
+
+/// The items of all of the user's files, those of the root first.
+fn items(loaded: &Loaded) -> impl Iterator<Item = (FileId, &Item)> {
+    loaded.files.iter().flat_map(|file| file.items.iter().map(|item| (file.span.file, item)))
+}
+
+/// A definition's name, or nothing where its head is broken.
+fn name_of(definition: &Definition) -> &str {
+    definition.name.as_ref().map_or("", |name| name.text.as_str())
+}

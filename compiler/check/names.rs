@@ -1,0 +1,165 @@
+//! Names of whole files: models, layers, data.
+
+use std::collections::{BTreeMap, HashMap};
+
+use strata_grammar::ast::{Data, Definition, Ident, Item};
+use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
+
+use super::{Checker, intrinsics, items, name_of};
+
+/// What files define.
+#[derive(Debug, Default)]
+pub(super) struct Globals<'a> {
+    pub(super) models: BTreeMap<&'a str, &'a Definition>,
+    layers: BTreeMap<&'a str, &'a Definition>,
+    library: HashMap<&'a str, &'a Definition>,
+    pub(super) data: BTreeMap<&'a str, &'a Data>,
+}
+
+impl<'a> Globals<'a> {
+    /// The layer called `name` as a library file or a user's file sees it.
+    pub(super) fn layer(&self, name: &str, in_library: bool) -> Option<&'a Definition> {
+        let own = if in_library { None } else { self.layers.get(name) };
+        own.or_else(|| self.library.get(name)).copied()
+    }
+
+    /// The user's layers in order of their names.
+    pub(super) fn user_layers(&self) -> Vec<&'a Definition> {
+        self.layers.values().copied().collect()
+    }
+
+    /// Every layer's name.
+    pub(super) fn layer_names(&self) -> Vec<&'a str> {
+        let mut names: Vec<&str> = self.layers.keys().chain(self.library.keys()).copied().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn collect_names(&mut self) {
+        for item in self.loaded.library.iter().flat_map(|file| &file.items) {
+            if let Item::Layer(definition) = item {
+                self.globals.library.insert(name_of(definition), definition);
+            }
+        }
+        for (_, item) in items(self.loaded) {
+            match item {
+                Item::Model(definition) => {
+                    let Some(name) = &definition.name else { continue };
+                    match self.globals.models.get(name.text.as_str()) {
+                        Some(first) => self.duplicate("model", name, first.name.as_ref().map(|n| n.span)),
+                        None => _ = self.globals.models.insert(&name.text, definition),
+                    }
+                }
+                Item::Layer(definition) => {
+                    let Some(name) = &definition.name else { continue };
+                    match self.globals.layers.get(name.text.as_str()) {
+                        Some(first) => self.duplicate("layer", name, first.name.as_ref().map(|n| n.span)),
+                        None => _ = self.globals.layers.insert(&name.text, definition),
+                    }
+                }
+                Item::Data(data) => {
+                    for name in data.names.iter().filter(|name| name.text != "_") {
+                        let first = self.globals.data.get(name.text.as_str()).and_then(|first| {
+                            first.names.iter().find(|other| other.text == name.text).map(|n| n.span)
+                        });
+                        match first {
+                            Some(first) => self.duplicate("data name", name, Some(first)),
+                            None => _ = self.globals.data.insert(&name.text, data),
+                        }
+                    }
+                }
+                Item::Use(_)
+                | Item::Devices(_)
+                | Item::Place(_)
+                | Item::Replicas(_)
+                | Item::Train(_)
+                | Item::Bad(_) => {}
+            }
+        }
+    }
+
+    fn duplicate(&mut self, what: &str, name: &Ident, first: Option<Span>) {
+        let message = format!("there already is a {what} called `{}`", name.text);
+        let mut found = Diagnostic::error(Code::DuplicateName, name.span, message)
+            .help(format!("give one of the two another name, as in `{}2`", name.text));
+        if let Some(first) = first {
+            found = found.label(first, "the first");
+        }
+        self.report(found);
+    }
+
+    /// Says that nothing is called `name`. Silent where it may come from a file that is missing.
+    pub(super) fn unknown_name(&mut self, name: &Ident, callee: bool) {
+        if self.loaded.incomplete && callee {
+            return;
+        }
+        if let Some(what) = PLANNED.iter().find(|(planned, _)| *planned == name.text) {
+            self.not_yet(name.span, &format!("`{}` ({})", name.text, what.1));
+            return;
+        }
+        let mut candidates: Vec<String> = Vec::new();
+        if let Some(frame) = self.frames.last() {
+            candidates.extend(frame.scope.all().into_iter().map(str::to_string));
+        }
+        candidates.extend(self.globals.layer_names().into_iter().map(str::to_string));
+        candidates.extend(self.globals.models.keys().map(ToString::to_string));
+        candidates.extend(intrinsics::names().map(str::to_string));
+        let near = did_you_mean(&name.text, candidates.iter().map(String::as_str)).map(str::to_string);
+        let mut found = Diagnostic::error(
+            Code::UnknownName,
+            name.span,
+            format!("nothing is called `{}` here", name.text),
+        );
+        if let Some(near) = near {
+            found = found.help(format!("did you mean `{near}`?")).edit(name.span, near);
+        } else if let Some(data) = self.globals.data.get(name.text.as_str()) {
+            found = found
+                .label(data.span, format!("`{}` is data", name.text))
+                .help("a model gets its data through `input`; `feed` in `train` connects the two");
+        } else if callee {
+            found =
+                found.help(format!("write `layer {}(…) {{ … }}`, or `use` the file that has it", name.text));
+        } else {
+            found = found.help(format!("bind it first: `{} = …`", name.text));
+        }
+        self.report(found);
+    }
+
+    /// Answers what is right, but more than this version can do.
+    pub(super) fn not_yet(&mut self, span: Span, what: &str) {
+        self.report(Diagnostic::error(
+            Code::NotYet,
+            span,
+            format!("{what} is part of the language, but this version cannot run it yet"),
+        ));
+    }
+}
+
+/// Layers that the language promises and the library does not have yet.
+const PLANNED: &[(&str, &str)] = &[
+    ("embedding", "a table of vectors"),
+    ("lstm", "a recurrence"),
+    ("gru", "a recurrence"),
+    ("rnn", "a recurrence"),
+    ("bidirectional", "a recurrence"),
+    ("attend", "attention"),
+    ("attention", "attention"),
+    ("transformer_block", "attention"),
+    ("group_norm", "a normalisation"),
+    ("instance_norm", "a normalisation"),
+    ("route", "experts"),
+    ("experts", "experts"),
+    ("balance", "experts"),
+    ("gather", "a look-up by index"),
+    ("sort", "an order"),
+    ("shift", "a sequence moved by one"),
+    ("last", "the end of a recurrence"),
+    ("sampled_softmax", "a loss over sampled classes"),
+    ("ctc", "a loss over alignments"),
+    ("perplexity", "a metric of sequences"),
+    ("exact_sequence", "a metric of sequences"),
+    ("gram", "products of feature maps"),
+    ("image", "a picture as a tensor"),
+];

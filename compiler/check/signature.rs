@@ -1,0 +1,318 @@
+//! What a layer or function takes: kinds of parameters, and values made to fit them.
+
+use std::rc::Rc;
+
+use strata_grammar::ast::{Expr, ExprKind, Parameter, TypeExpr};
+use strata_grammar::{Code, Diagnostic, Span};
+
+use super::Checker;
+use super::intrinsics::Intrinsic;
+use super::value::{AxisRef, Initial, Layer, Value};
+use crate::types::{Axis, DType, Size};
+
+/// What kind of value a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Any,
+    /// A tensor, or a tuple of tensors.
+    Tensor,
+    /// A tensor or a number.
+    Operand,
+    Axis,
+    Int,
+    Float,
+    Bool,
+    Text,
+    Layer,
+    Init,
+    /// `same`, `valid`, or numbers.
+    Padding,
+    /// A whole number, or a list with one for each spatial axis.
+    Ints,
+    /// Axes of a tensor by name or position.
+    Axes,
+    DType,
+}
+
+/// One parameter of something that can be called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+}
+
+impl Kind {
+    /// The kind that a parameter's type asks for; `None` for a word that is no kind.
+    pub(super) fn of(ty: Option<&TypeExpr>) -> Option<Kind> {
+        let Some(ty) = ty else { return Some(Kind::Any) };
+        let TypeExpr::Tensor { head, axes: None, .. } = ty else { return Some(Kind::Tensor) };
+        Some(match head.text.as_str() {
+            "axis" => Kind::Axis,
+            "int" => Kind::Int,
+            "float" => Kind::Float,
+            "bool" => Kind::Bool,
+            "string" => Kind::Text,
+            "layer" => Kind::Layer,
+            "init" => Kind::Init,
+            "padding" => Kind::Padding,
+            "ints" => Kind::Ints,
+            "axes" => Kind::Axes,
+            "dtype" => Kind::DType,
+            "any" => Kind::Any,
+            "tensor" => Kind::Tensor,
+            word if DType::from_name(word).is_some() => Kind::Tensor,
+            _ => return None,
+        })
+    }
+
+    /// In a message: "takes …".
+    pub(super) fn wants(self) -> &'static str {
+        match self {
+            Kind::Any => "anything",
+            Kind::Tensor => "a tensor",
+            Kind::Operand => "a tensor or a number",
+            Kind::Axis => "an axis: a size, a name, or `name = size`",
+            Kind::Int => "a whole number",
+            Kind::Float => "a number",
+            Kind::Bool => "true or false",
+            Kind::Text => "a text",
+            Kind::Layer => "a layer",
+            Kind::Init => {
+                "an initialiser: zeros, ones, glorot, he, orthogonal, uniform(…), normal(…) or a number"
+            }
+            Kind::Padding => "`same`, `valid` or a whole number",
+            Kind::Ints => "a whole number, or a list of one for each axis",
+            Kind::Axes => "an axis's name or position, or a list of them",
+            Kind::DType => "a dtype such as f32",
+        }
+    }
+}
+
+/// What a definition's parameters take.
+pub(super) fn taken(params: &[Parameter]) -> Vec<Taken<'_>> {
+    let one = |p: &'_ Parameter| Kind::of(p.ty.as_ref()).unwrap_or(Kind::Any);
+    params.iter().map(|p| Taken { name: &p.name.text, kind: one(p), required: p.default.is_none() }).collect()
+}
+
+/// A lone name, parentheses aside.
+pub(super) fn lone_name(expr: &Expr) -> Option<&strata_grammar::ast::Ident> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name),
+        ExprKind::Paren(inner) => lone_name(inner),
+        _ => None,
+    }
+}
+
+impl<'a> Checker<'a> {
+    /// The value of an argument or default for a parameter of `kind`. `whose` names the parameter in messages.
+    pub(super) fn argument(&mut self, expr: &'a Expr, kind: Kind, whose: &str) -> Value<'a> {
+        if kind == Kind::Axes {
+            return self.axes_argument(expr);
+        }
+        if let Some(name) = lone_name(expr)
+            && self.find(&name.text).is_none()
+        {
+            match kind {
+                Kind::Text => return Value::Text(name.text.as_str().into()),
+                Kind::Padding if matches!(name.text.as_str(), "same" | "valid") => {
+                    return Value::Text(name.text.as_str().into());
+                }
+                Kind::Padding => {
+                    let message = format!("{whose} takes {}, not `{}`", kind.wants(), name.text);
+                    self.report(Diagnostic::error(Code::BadValue, expr.span, message));
+                    return Value::Unknown;
+                }
+                Kind::Any
+                | Kind::Tensor
+                | Kind::Operand
+                | Kind::Axis
+                | Kind::Int
+                | Kind::Float
+                | Kind::Bool
+                | Kind::Layer
+                | Kind::Init
+                | Kind::Ints
+                | Kind::Axes
+                | Kind::DType => {}
+            }
+        }
+        let value = self.eval(expr);
+        self.fit(value, Some(expr), kind, expr.span, whose)
+    }
+
+    /// `value` as a parameter of `kind` takes it, or `Unknown` where it does not fit, which is said at `span`.
+    pub(super) fn fit(
+        &mut self,
+        value: Value<'a>,
+        expr: Option<&'a Expr>,
+        kind: Kind,
+        span: Span,
+        whose: &str,
+    ) -> Value<'a> {
+        if value.is_unknown() {
+            return value;
+        }
+        let fitted = match kind {
+            Kind::Any => Some(value.clone()),
+            Kind::Tensor => match &value {
+                Value::Tensor(_) | Value::Tuple(_) | Value::Int(_) | Value::Float(_) | Value::Init(_) => {
+                    Some(value.clone())
+                }
+                Value::Layer(layer) => self.layer_as_init(layer).map(Value::Init),
+                _ => None,
+            },
+            Kind::Operand => {
+                let number = value.number().is_some() || matches!(value, Value::Size(_) | Value::Bool(_));
+                (number || matches!(value, Value::Tensor(_) | Value::List(_))).then(|| value.clone())
+            }
+            Kind::Axis => return self.fit_axis(value, expr, span, whose),
+            Kind::Int => match &value {
+                Value::Size(_) => Some(value.clone()),
+                _ => value.int().map(Value::Int),
+            },
+            Kind::Float => value.number().map(Value::Float),
+            Kind::Bool => matches!(value, Value::Bool(_)).then(|| value.clone()),
+            Kind::Text => matches!(value, Value::Text(_)).then(|| value.clone()),
+            Kind::Layer => matches!(value, Value::Layer(_)).then(|| value.clone()),
+            Kind::Init => match &value {
+                Value::Init(_) => Some(value.clone()),
+                Value::Layer(layer) => self.layer_as_init(layer).map(Value::Init),
+                _ => value.number().map(|x| Value::Init(Initial::Constant(x))),
+            },
+            Kind::Padding => {
+                let word = matches!(&value, Value::Text(word) if matches!(&**word, "same" | "valid"));
+                (word || value.int().is_some() || matches!(value, Value::List(_))).then(|| value.clone())
+            }
+            Kind::Ints => match &value {
+                Value::List(items) if items.iter().all(|item| item.int().is_some() || item.is_unknown()) => {
+                    Some(value.clone())
+                }
+                _ => value.int().map(Value::Int),
+            },
+            Kind::Axes => matches!(value, Value::Axes(_)).then(|| value.clone()),
+            Kind::DType => matches!(value, Value::DType(_) | Value::Tensor(_)).then(|| value.clone()),
+        };
+        fitted.unwrap_or_else(|| {
+            self.wrong_kind(&value, kind.wants(), span, whose);
+            Value::Unknown
+        })
+    }
+
+    /// Says that a value is of the wrong kind.
+    pub(super) fn wrong_kind(&mut self, value: &Value<'a>, wants: &str, span: Span, whose: &str) {
+        let what = self.quote(span).unwrap_or_else(|| "this".into());
+        let is = match value {
+            Value::Tensor(id) => format!("a tensor: {}", self.ty(*id)),
+            other => other.kind().to_string(),
+        };
+        let found =
+            Diagnostic::error(Code::WrongKind, span, format!("{whose} takes {wants}, and {what} is {is}"));
+        let found = match value {
+            Value::Layer(layer) if matches!(**layer, Layer::Partial(_)) => found.help(format!(
+                "a call that lacks its tensor is a layer: write `x |> {}`",
+                what.trim_matches('`')
+            )),
+            _ => found,
+        };
+        self.report(found);
+    }
+
+    fn fit_axis(&mut self, value: Value<'a>, expr: Option<&'a Expr>, span: Span, whose: &str) -> Value<'a> {
+        let name = expr.and_then(lone_name).map(|name| name.text.as_str().into());
+        let axis = match &value {
+            Value::Axis(axis) => axis.clone(),
+            Value::Size(size) => Axis { size: size.clone(), name, ragged: false },
+            other => match other.int() {
+                Some(n) => match self.size(n, span) {
+                    Some(size) => Axis { size, name, ragged: false },
+                    None => return Value::Unknown,
+                },
+                None if other.number().is_some() => {
+                    let message = format!("{whose} takes a size, and a size is a whole number");
+                    self.report(Diagnostic::error(Code::BadSize, span, message));
+                    return Value::Unknown;
+                }
+                None => {
+                    self.wrong_kind(other, Kind::Axis.wants(), span, whose);
+                    return Value::Unknown;
+                }
+            },
+        };
+        Value::Axis(axis)
+    }
+
+    /// A size that a tensor can have, or `None`, which is said.
+    pub(super) fn size(&mut self, n: i64, span: Span) -> Option<Size> {
+        const MOST: i64 = 1 << 40;
+        if (1..=MOST).contains(&n) {
+            return Some(Size::Known(n as u64));
+        }
+        let message = if n < 1 {
+            format!("a size is at least 1, and this is {n}")
+        } else {
+            format!("an axis of {n} is beyond what any machine holds")
+        };
+        self.report(Diagnostic::error(Code::BadSize, span, message));
+        None
+    }
+
+    /// An initialiser by its bare name.
+    fn layer_as_init(&mut self, layer: &Rc<Layer<'a>>) -> Option<Initial> {
+        let Layer::Intrinsic(Intrinsic { name, .. }) = &**layer else { return None };
+        super::init::by_name(name)
+    }
+
+    /// `channel`, `-1`, `[height, width]`: axes of a tensor that is yet to come.
+    fn axes_argument(&mut self, expr: &'a Expr) -> Value<'a> {
+        let items: Vec<&'a Expr> = match &expr.kind {
+            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().collect(),
+            _ => vec![expr],
+        };
+        let mut axes = Vec::new();
+        for item in items {
+            match self.axis_reference(item) {
+                Some(found) => axes.extend(found),
+                None => return Value::Unknown,
+            }
+        }
+        Value::Axes(axes.into())
+    }
+
+    fn axis_reference(&mut self, expr: &'a Expr) -> Option<Vec<AxisRef>> {
+        if let Some(name) = lone_name(expr) {
+            let bound = self.frame().scope.get(&name.text).map(|binding| binding.value.clone());
+            return match bound {
+                None | Some(Value::Tensor(_) | Value::Layer(_)) => {
+                    Some(vec![AxisRef::Named(name.text.as_str().into(), name.span)])
+                }
+                Some(Value::Axis(axis)) => {
+                    Some(vec![AxisRef::Bound(axis, name.text.as_str().into(), name.span)])
+                }
+                Some(Value::Axes(axes)) => Some(axes.to_vec()),
+                Some(Value::Unknown) => None,
+                Some(other) => self.position(&other, expr.span),
+            };
+        }
+        let value = self.eval(expr);
+        if value.is_unknown() {
+            return None;
+        }
+        self.position(&value, expr.span)
+    }
+
+    fn position(&mut self, value: &Value<'a>, span: Span) -> Option<Vec<AxisRef>> {
+        if let Value::List(items) = value {
+            let positions: Option<Vec<AxisRef>> =
+                items.iter().map(|item| item.int().map(|n| AxisRef::Position(n, span))).collect();
+            if positions.is_some() {
+                return positions;
+            }
+        }
+        if let Some(n) = value.int() {
+            return Some(vec![AxisRef::Position(n, span)]);
+        }
+        self.wrong_kind(value, Kind::Axes.wants(), span, "`axis:`");
+        None
+    }
+}

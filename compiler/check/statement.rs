@@ -1,0 +1,996 @@
+//! Statements of models, layers, groups and loops.
+
+use std::rc::Rc;
+
+use strata_grammar::ast::{
+    Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, GenerateKind, GenerateRule, Ident, IndexItem,
+    Scan, ScanOver, Statement, StatementKind, Target, TypeExpr,
+};
+use strata_grammar::{Code, Diagnostic, Span};
+
+use super::Checker;
+use super::build::{Pending, resolve_init, tensors};
+use super::expr::member_text;
+use super::layer::join;
+use super::scope::Index;
+use super::signature::Kind;
+use super::value::{Layer, Value};
+use crate::model::{Input, Metric, RegionKind, StateUpdate, VariableKind};
+use crate::ops::{InputId, Op};
+use crate::types::{DType, Type};
+
+/// More turns than this are not unrolled.
+const MAX_TURNS: i64 = 10_000;
+
+impl<'a> Checker<'a> {
+    pub(super) fn block(&mut self, block: &'a Block) {
+        for statement in &block.statements {
+            if self.stopped {
+                return;
+            }
+            self.statement(statement);
+        }
+    }
+
+    pub(super) fn statement(&mut self, statement: &'a Statement) {
+        let span = statement.span;
+        match &statement.kind {
+            StatementKind::Input { name, ty } => self.input(name, ty, span),
+            StatementKind::Declare { kind, name, ty, init } => {
+                self.declare(*kind, name, ty, init.as_ref(), span)
+            }
+            StatementKind::Update { name, value } => self.update(name, value, span),
+            StatementKind::Loss(value) => self.loss(value, span),
+            StatementKind::Metric(value) => self.metric(value, span),
+            StatementKind::For { var, over, body } => self.for_loop(var, over, body),
+            StatementKind::Scan(scan) => self.scan(scan, span),
+            StatementKind::Return(values) => self.return_values(values, span),
+            StatementKind::Generate { name, rules, .. } => self.generate(name, rules, span),
+            StatementKind::Layer(definition) => self.local_layer(definition),
+            StatementKind::LayerBind { frozen, name, value } => self.layer_bind(*frozen, name, value),
+            StatementKind::Group { name, body } => self.group(name, body, span),
+            StatementKind::Bind { targets, values } => self.bind(targets, values, span),
+            StatementKind::Value(expr) => self.stray_value(expr),
+            StatementKind::Bad => {}
+        }
+    }
+
+    fn misplaced(&mut self, span: Span, what: &str, help: &str) {
+        self.report(Diagnostic::error(Code::MisplacedStatement, span, what).help(help));
+    }
+
+    fn input(&mut self, name: &'a Ident, ty: &'a TypeExpr, span: Span) {
+        if !self.frame().is_model {
+            let help = format!(
+                "give the layer a parameter: `({}: {})`",
+                name.text,
+                self.loaded.sources.text(ty.span())
+            );
+            self.misplaced(span, "a layer has no inputs of its own", &help);
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        }
+        if let Some(first) = self.build.model.inputs.iter().find(|input| input.name == name.text) {
+            let message = format!("there already is an input `{}`", name.text);
+            let found = Diagnostic::error(Code::DuplicateName, name.span, message)
+                .label(first.span, "the first")
+                .help(format!("give one of the two another name, as in `{}2`", name.text));
+            self.report(found);
+            return;
+        }
+        let value = match self.declared_type(ty, true) {
+            Some(ty) => {
+                let id = InputId(self.build.model.inputs.len() as u32);
+                self.build.model.inputs.push(Input { name: name.text.clone(), ty, span });
+                self.tensor(Op::Input(id), &[], span)
+            }
+            None => {
+                self.free_names(ty);
+                Value::Unknown
+            }
+        };
+        self.hint(name.span, name.text.clone(), &value, None);
+        self.frame().scope.set(&name.text, value, name.span);
+    }
+
+    /// Axes named in a type that could not be read are known to exist, of unknown size.
+    fn free_names(&mut self, ty: &'a TypeExpr) {
+        let TypeExpr::Tensor { axes: Some(axes), .. } = ty else { return };
+        for axis in axes {
+            let name = match &axis.kind {
+                strata_grammar::ast::AxisKind::Sized { name, .. }
+                | strata_grammar::ast::AxisKind::Ragged { name, .. } => Some(name),
+                strata_grammar::ast::AxisKind::Expr(expr) => super::signature::lone_name(expr),
+                strata_grammar::ast::AxisKind::Rest => None,
+            };
+            if let Some(name) = name
+                && self.frame().scope.get(&name.text).is_none()
+            {
+                self.frame().scope.set_axis(&name.text, Value::Unknown, name.span);
+            }
+        }
+    }
+
+    fn declare(
+        &mut self,
+        kind: DeclareKind,
+        name: &'a Ident,
+        ty: &'a TypeExpr,
+        init: Option<&'a Expr>,
+        span: Span,
+    ) {
+        let declared = self.declared_type(ty, false);
+        let init = self.initial(kind, name, init);
+        let (Some(ty), Some(init)) = (declared, init) else {
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        };
+        if let Some(axis) = ty.axes.iter().find(|axis| axis.size.known().is_none()) {
+            let free = axis.name.as_deref().unwrap_or("an axis").to_string();
+            let message = format!(
+                "`{}` is kept from step to step, so its size cannot depend on the free axis `{free}`",
+                name.text
+            );
+            let found = Diagnostic::error(Code::BadSize, span, message)
+                .help(format!("take `{free}` out of its type, or give it a size"));
+            self.report(found);
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        }
+        let kind = match kind {
+            DeclareKind::Param => VariableKind::Param,
+            DeclareKind::Const => VariableKind::Const,
+            DeclareKind::State => VariableKind::State,
+        };
+        if kind == VariableKind::Param && !ty.dtype.is_float() {
+            let message = format!("`{}` is trained, so it must be of floats, not {}", name.text, ty.dtype);
+            let found =
+                Diagnostic::error(Code::DtypeMismatch, span, message).help("use f32, or `const` or `state`");
+            self.report(found);
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        }
+        let path = join(&self.frame().path.clone(), &name.text);
+        let shared = self.frame().shared;
+        let at = self.users_text(span);
+        if let Some(first) = self.build.declared.insert(path.clone(), span)
+            && !shared
+        {
+            let message = format!("there already is a variable `{path}`");
+            let found = Diagnostic::error(Code::DuplicateName, name.span, message).label(first, "the first");
+            let help = if first == span {
+                "in a loop, put it in a group of the turn: `name[i] { … }`".to_string()
+            } else {
+                format!("give one of the two another name, as in `{}2`", name.text)
+            };
+            self.report(found.help(help));
+            return;
+        }
+        let init = resolve_init(init, &ty);
+        let (region, frozen) = (self.frame().region, self.frame().frozen);
+        let pending = Pending { path, kind, ty, init, span, call: at, region, frozen, shared, read: false };
+        self.pending.push(pending);
+        let value = Value::Pending(self.pending.len() - 1);
+        self.frame().scope.set(&name.text, value, name.span);
+    }
+
+    fn initial(
+        &mut self,
+        kind: DeclareKind,
+        name: &Ident,
+        init: Option<&'a Expr>,
+    ) -> Option<super::value::Initial> {
+        let Some(init) = init else {
+            if kind == DeclareKind::State {
+                return Some(super::value::Initial::Constant(0.0));
+            }
+            let message = format!("`{}` needs an initial value", name.text);
+            let found = Diagnostic::error(Code::MissingArgument, name.span, message)
+                .help("add `= glorot`, `= zeros`, or another initialiser");
+            self.report(found);
+            return None;
+        };
+        if kind == DeclareKind::Const || matches!(init.kind, ExprKind::Call { .. }) {
+            let from_file = match &init.kind {
+                ExprKind::Call { callee, .. } => {
+                    super::signature::lone_name(callee).is_some_and(|name| name.text == "image")
+                }
+                _ => false,
+            };
+            if from_file {
+                self.not_yet(init.span, "a tensor from a file");
+                return None;
+            }
+        }
+        let value = self.eval(init);
+        if let Value::Tensor(_) | Value::Pending(_) | Value::List(_) = value {
+            self.not_yet(init.span, "an initial value that is computed");
+            return None;
+        }
+        match self.fit(
+            value,
+            Some(init),
+            Kind::Init,
+            init.span,
+            &format!("the initial value of `{}`", name.text),
+        ) {
+            Value::Init(initial) => Some(initial),
+            _ => None,
+        }
+    }
+
+    fn update(&mut self, name: &'a Ident, value: &'a Expr, span: Span) {
+        let new = self.eval(value);
+        let bound = self.frame().scope.get(&name.text).map(|binding| (binding.value.clone(), binding.span));
+        let at = match bound {
+            Some((Value::Pending(at), _)) if self.pending[at].kind == VariableKind::State => at,
+            Some((Value::Unknown, _)) => return,
+            Some((_, bound)) => {
+                let message = format!("`{}` is no state, so nothing carries it to the next step", name.text);
+                let found = Diagnostic::error(Code::WrongKind, name.span, message)
+                    .label(bound, "bound here")
+                    .help(format!("declare it with `state {}: … = zeros`", name.text));
+                self.report(found);
+                return;
+            }
+            None => {
+                self.unknown_name(name, false);
+                return;
+            }
+        };
+        if new.is_unknown() {
+            return;
+        }
+        let ty = self.pending[at].ty.clone();
+        let Some(id) = self.as_tensor(&new, ty.dtype, value.span) else {
+            self.wrong_kind(&new, "a tensor", value.span, &format!("`{}`", name.text));
+            return;
+        };
+        let Some(id) = self.same_type(id, &ty, value.span, &name.text, self.pending[at].span) else { return };
+        let Some(variable) = self.pending_variable(at) else { return };
+        let span = self.users_text(span);
+        let updates = &mut self.build.model.updates;
+        updates.retain(|update| update.variable != variable);
+        updates.push(StateUpdate { variable, value: id, span });
+    }
+
+    /// `id` where it has the type of the variable that it becomes.
+    pub(super) fn same_type(
+        &mut self,
+        id: crate::graph::ValueId,
+        ty: &Type,
+        span: Span,
+        name: &str,
+        declared: Span,
+    ) -> Option<crate::graph::ValueId> {
+        let actual = self.ty(id).clone();
+        let sizes = |ty: &Type| ty.axes.iter().map(|axis| axis.size.clone()).collect::<Vec<_>>();
+        if actual.rank() == 0 && ty.rank() > 0 && actual.dtype == ty.dtype {
+            return self.spread(id, &ty.axes, span);
+        }
+        if sizes(&actual) == sizes(ty) && actual.dtype == ty.dtype {
+            return Some(id);
+        }
+        let code = if actual.dtype == ty.dtype { Code::ShapeMismatch } else { Code::DtypeMismatch };
+        let message = format!("`{name}` is {ty}, and its new value is {actual}");
+        let found = Diagnostic::error(code, span, message)
+            .label(declared, format!("declared as {ty}"))
+            .help("a state keeps its type");
+        self.report(found);
+        None
+    }
+
+    fn loss(&mut self, expr: &'a Expr, span: Span) {
+        if !self.frame().is_model {
+            self.misplaced(
+                span,
+                "a loss belongs in a model",
+                "return the value, and let the model say `loss`",
+            );
+            return;
+        }
+        let before = self.frame().binding.replace("loss".into());
+        let value = self.eval(expr);
+        self.frame().binding = before;
+        if let Some(first) = self.build.loss_span {
+            let found = Diagnostic::error(Code::DuplicateSetting, span, "a model has one loss")
+                .label(first, "the first")
+                .help("add them: `loss a + 0.5 * b`");
+            self.report(found);
+            return;
+        }
+        self.build.loss_span = Some(span);
+        self.build.model.loss = self.single(&value, expr.span, "the loss");
+    }
+
+    /// A single float, or `None`, which is said.
+    fn single(&mut self, value: &Value<'a>, span: Span, what: &str) -> Option<crate::graph::ValueId> {
+        if value.is_unknown() {
+            return None;
+        }
+        let Value::Tensor(id) = *value else {
+            self.wrong_kind(value, "a tensor", span, what);
+            return None;
+        };
+        let ty = self.ty(id).clone();
+        let text = self.quote(span).unwrap_or_else(|| "…".into());
+        let text = text.trim_matches('`').to_string();
+        if ty.rank() != 0 {
+            let message = format!("{what} is one number, and this is {ty}");
+            let found =
+                Diagnostic::error(Code::WrongRank, span, message).help(format!("write `mean({text})`"));
+            self.report(found);
+            return None;
+        }
+        if !ty.dtype.is_float() {
+            let message = format!("{what} is a float, and this is {ty}");
+            let found = Diagnostic::error(Code::DtypeMismatch, span, message)
+                .help(format!("write `cast({text}, f32)`"));
+            self.report(found);
+            return None;
+        }
+        Some(id)
+    }
+
+    fn metric(&mut self, expr: &'a Expr, span: Span) {
+        if !self.frame().is_model {
+            self.misplaced(
+                span,
+                "a metric belongs in a model",
+                "return the value, and let the model say `metric`",
+            );
+            return;
+        }
+        let before = self.frame().binding.replace("metric".into());
+        let value = self.eval(expr);
+        let name = self.metric_name(expr);
+        self.frame().binding = before;
+        let Some(value) = self.single(&value, expr.span, "a metric") else { return };
+        if let Some(first) = self.build.model.metrics.iter().find(|metric| metric.name == name) {
+            let message = format!("two metrics are called `{name}`");
+            let found = Diagnostic::error(Code::DuplicateName, expr.span, message)
+                .label(first.span, "the first")
+                .help(format!("name this one: `… as {name}2`"));
+            self.report(found);
+            return;
+        }
+        self.build.model.metrics.push(Metric { name, value, span });
+    }
+
+    fn metric_name(&mut self, expr: &'a Expr) -> String {
+        match &expr.kind {
+            ExprKind::As { name, .. } => member_name(name),
+            ExprKind::Call { callee, .. } => {
+                self.quote(callee.span).map_or("metric".into(), |t| t.trim_matches('`').into())
+            }
+            ExprKind::Name(name) => name.text.clone(),
+            ExprKind::Paren(inner) => self.metric_name(inner),
+            ExprKind::Binary { op: strata_grammar::ast::BinaryOp::Pipe, right, .. } => {
+                self.metric_name(right)
+            }
+            _ => {
+                self.quote(expr.span).map_or("metric".into(), |text| text.trim_matches('`').replace(' ', ""))
+            }
+        }
+    }
+
+    /// What a loop runs over; `None` where that is unknown or too long, which is said.
+    pub(super) fn turns(&mut self, over: &'a Expr) -> Option<Vec<Value<'a>>> {
+        match self.eval(over) {
+            Value::Unknown => None,
+            Value::Range(start, end) => {
+                if end.saturating_sub(start) > MAX_TURNS {
+                    let message = format!(
+                        "this loop has {} turns; at most {MAX_TURNS} are unrolled",
+                        end.saturating_sub(start)
+                    );
+                    let found = Diagnostic::error(Code::TooManySteps, over.span, message)
+                        .help("every turn becomes operators of its own: use fewer turns");
+                    self.report(found);
+                    return None;
+                }
+                Some((start..end).map(Value::Int).collect())
+            }
+            Value::List(items) => Some(items.to_vec()),
+            other => {
+                let help = match other.int() {
+                    Some(_) => {
+                        self.quote(over.span).map(|text| format!("write `0..{}`", text.trim_matches('`')))
+                    }
+                    None => None,
+                };
+                let message = format!("a loop runs over a range or a list, and this is {}", other.kind());
+                let mut found = Diagnostic::error(Code::WrongKind, over.span, message);
+                if let Some(help) = help {
+                    found = found.help(help);
+                }
+                self.report(found);
+                None
+            }
+        }
+    }
+
+    fn for_loop(&mut self, var: &'a Ident, over: &'a Expr, body: &'a Block) {
+        let shadowed = self.frame().scope.names.get(&var.text).cloned();
+        let Some(turns) = self.turns(over) else {
+            // One turn with an unknown index still looks up names.
+            self.frame().scope.set(&var.text, Value::Unknown, var.span);
+            self.block_unknown(body);
+            return;
+        };
+        for turn in turns {
+            if !self.step(over.span) || !self.enter(over.span) {
+                return;
+            }
+            self.frame().scope.set(&var.text, turn, var.span);
+            self.block(body);
+            self.leave();
+        }
+        match shadowed {
+            Some(binding) => _ = self.frame().scope.names.insert(var.text.clone(), binding),
+            None => _ = self.frame().scope.names.remove(&var.text),
+        }
+    }
+
+    /// Walks statements whose values cannot be known, for their names only; what they bind is unknown after.
+    fn block_unknown(&mut self, body: &'a Block) {
+        let before: Vec<String> = self.frame().scope.names.keys().cloned().collect();
+        self.block(body);
+        let scope = &mut self.frame().scope;
+        for (name, binding) in &mut scope.names {
+            if !before.contains(name) {
+                binding.value = Value::Unknown;
+            }
+        }
+        for statement in &body.statements {
+            if let StatementKind::Bind { targets, .. } = &statement.kind {
+                for target in targets {
+                    self.bind_target(target, &Value::Unknown);
+                }
+            }
+        }
+    }
+
+    fn scan(&mut self, scan: &'a Scan, span: Span) {
+        let head = Span { end: span.start.saturating_add(4).min(span.end), ..span };
+        self.not_yet(head, "`scan`");
+        let mut names = Vec::new();
+        match &scan.over {
+            ScanOver::Axis { inputs, .. } => {
+                for input in inputs {
+                    self.eval(input);
+                    names.extend(super::signature::lone_name(input));
+                }
+            }
+            ScanOver::Times(count) => _ = self.eval(count),
+        }
+        for name in names {
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+        }
+        if let Some((target, start)) = &scan.state {
+            self.eval(start);
+            self.bind_target(target, &Value::Unknown);
+        }
+        self.block_unknown(&scan.body);
+    }
+
+    fn generate(&mut self, name: &'a Ident, rules: &'a [GenerateRule], span: Span) {
+        let head = Span { end: span.start.saturating_add(8).min(span.end), ..span };
+        let before = self.errors();
+        if !self.frame().is_model {
+            self.misplaced(
+                head,
+                "`generate` belongs in a model",
+                "move it to the model that calls this layer",
+            );
+            return;
+        }
+        if !self.build.model.inputs.iter().any(|input| input.name == name.text)
+            && self.frame().scope.get(&name.text).is_none()
+        {
+            self.unknown_name(name, false);
+        }
+        for rule in rules {
+            match &rule.kind {
+                GenerateKind::Beam { width, length } => {
+                    self.positive(width, "the width of the beam");
+                    if let Some(length) = length {
+                        self.eval(length);
+                    }
+                }
+                GenerateKind::Sample(args) => args.iter().for_each(|arg| _ = self.eval(&arg.value)),
+                GenerateKind::AtMost(count) => _ = self.eval(count),
+                GenerateKind::Prefix(_)
+                | GenerateKind::StopAt(_)
+                | GenerateKind::Greedy
+                | GenerateKind::NoRepeats
+                | GenerateKind::Bad => {}
+            }
+        }
+        if self.errors() == before {
+            self.not_yet(head, "`generate`");
+        }
+    }
+
+    /// That an expression is a whole number from 1 on.
+    pub(super) fn positive(&mut self, expr: &'a Expr, what: &str) -> Option<i64> {
+        let value = self.eval(expr);
+        match value.int() {
+            Some(n) if n >= 1 => Some(n),
+            _ if value.is_unknown() => None,
+            Some(n) => {
+                self.report(Diagnostic::error(
+                    Code::BadValue,
+                    expr.span,
+                    format!("{what} is at least 1, not {n}"),
+                ));
+                None
+            }
+            None => {
+                self.wrong_kind(&value, "a whole number", expr.span, what);
+                None
+            }
+        }
+    }
+
+    fn return_values(&mut self, values: &'a [Expr], span: Span) {
+        let results: Vec<Value<'a>> = values.iter().map(|value| self.eval(value)).collect();
+        if self.frame().is_model {
+            self.misplaced(
+                span,
+                "a model returns nothing: its bindings are its outputs",
+                "bind the value: `output = …`",
+            );
+            return;
+        }
+        if self.frame().returned.is_some() {
+            let found = Diagnostic::error(Code::DuplicateSetting, span, "this layer has returned already")
+                .help("return all results at once: `return a, b`");
+            self.report(found);
+            return;
+        }
+        let mut results = results;
+        let result = if results.len() == 1 { results.remove(0) } else { Value::Tuple(results.into()) };
+        self.frame().returned = Some(result);
+    }
+
+    fn local_layer(&mut self, definition: &'a Definition) {
+        let Some(name) = &definition.name else { return };
+        let captured = Rc::new(self.frame().scope.clone());
+        let value = Value::Layer(Rc::new(Layer::Defined(definition, Some(captured))));
+        self.frame().scope.set(&name.text, value, name.span);
+    }
+
+    fn layer_bind(&mut self, frozen: bool, name: &'a Ident, value: &'a Expr) {
+        let bound = match self.eval(value) {
+            Value::Layer(layer) => {
+                let path = join(&self.frame().path.clone(), &name.text);
+                if let Some(first) = self.frame().as_names.insert(name.text.clone(), name.span) {
+                    let message = format!("there already is a layer `{}`", name.text);
+                    let found = Diagnostic::error(Code::DuplicateName, name.span, message)
+                        .label(first, "the first")
+                        .help(format!("give one of the two another name, as in `{}2`", name.text));
+                    self.report(found);
+                }
+                Value::Layer(Rc::new(Layer::Shared { path, layer, frozen }))
+            }
+            Value::Unknown => Value::Unknown,
+            other => {
+                let found = Diagnostic::error(
+                    Code::WrongKind,
+                    value.span,
+                    format!(
+                        "`layer {}` takes a call that lacks its tensor, and this is {}",
+                        name.text,
+                        other.kind()
+                    ),
+                )
+                .help(format!("to bind a value, write `{} = …` without `layer`", name.text));
+                self.report(found);
+                Value::Unknown
+            }
+        };
+        self.frame().scope.set(&name.text, bound, name.span);
+    }
+
+    fn group(&mut self, name: &'a FamilyRef, body: &'a Block, span: Span) {
+        let Some(text) = self.family_text(name) else {
+            self.block_unknown(body);
+            return;
+        };
+        if !self.enter(span) {
+            return;
+        }
+        let path = join(&self.frame().path.clone(), &text);
+        let opened = self.frame().groups.get(&path).copied();
+        let region = match opened {
+            Some(region) => region,
+            None => {
+                let region = self.begin_region(path.clone(), RegionKind::Group, None, name.span);
+                self.frame().groups.insert(path.clone(), region);
+                region
+            }
+        };
+        let frame = self.frame();
+        let before = (
+            std::mem::replace(&mut frame.path, path.clone()),
+            std::mem::replace(&mut frame.region, region),
+            // A reopened group goes on counting where it stopped.
+            std::mem::take(&mut frame.counters),
+        );
+        let inner = before.2.iter().filter(|(key, _)| key.starts_with(&format!("{path}//")));
+        let inner: Vec<(String, u32)> =
+            inner.map(|(key, n)| (key[path.len() + 2..].to_string(), *n)).collect();
+        self.frame().counters.extend(inner);
+        self.block(body);
+        let frame = self.frame();
+        let counted = std::mem::take(&mut frame.counters);
+        (frame.path, frame.region, frame.counters) = before;
+        frame.counters.extend(counted.into_iter().map(|(key, n)| (format!("{path}//{key}"), n)));
+        self.leave();
+    }
+
+    fn bind(&mut self, targets: &'a [Target], values: &'a [Expr], span: Span) {
+        let name = targets.iter().find_map(|target| self.target_name(target));
+        let before = self.frame().binding.take();
+        self.frame().binding = name.or(before.clone());
+        let mut results = Vec::with_capacity(targets.len());
+        for (at, value) in values.iter().enumerate() {
+            if values.len() == targets.len()
+                && let Some(own) = self.target_name(&targets[at])
+            {
+                self.frame().binding = Some(own);
+            }
+            results.push(self.eval(value));
+        }
+        self.frame().binding = before;
+        if results.len() == 1 && targets.len() > 1 {
+            results = self.members(&results[0], targets.len(), values[0].span);
+        }
+        if results.len() != targets.len() {
+            let message = format!("{} names for {} values", targets.len(), results.len());
+            self.report(
+                Diagnostic::error(Code::WrongKind, span, message)
+                    .help("bind as many names as there are values"),
+            );
+            results = vec![Value::Unknown; targets.len()];
+        }
+        for (target, result) in targets.iter().zip(&results) {
+            self.bind_target(target, result);
+        }
+    }
+
+    fn target_name(&mut self, target: &'a Target) -> Option<String> {
+        let name = match target {
+            Target::Name(name) => name,
+            Target::Tuple { members, .. } => members.iter().find(|member| member.name.text != "_")?,
+        };
+        if name.name.text == "_" {
+            return None;
+        }
+        let static_index = self.indices_quietly(name)?;
+        Some(member_text(&name.name.text, &static_index))
+    }
+
+    /// Indices, without a word where they are wrong: `bind_target` says it.
+    fn indices_quietly(&mut self, name: &'a FamilyRef) -> Option<Vec<Index>> {
+        let said = self.diagnostics.len();
+        let index = self.indices(&name.indices);
+        for unsaid in self.diagnostics.drain(said..) {
+            self.said.remove(&(unsaid.code, unsaid.primary.span));
+        }
+        index
+    }
+
+    /// The members of a tuple that is bound to several names.
+    fn members(&mut self, value: &Value<'a>, count: usize, span: Span) -> Vec<Value<'a>> {
+        match value {
+            Value::Unknown => vec![Value::Unknown; count],
+            Value::Tuple(members) | Value::List(members) if members.len() == count => members.to_vec(),
+            Value::Tuple(members) | Value::List(members) => {
+                let message = format!("{count} names for {} values", members.len());
+                let found = Diagnostic::error(Code::WrongKind, span, message)
+                    .help("bind as many names as there are values; `_` takes what is not needed");
+                self.report(found);
+                vec![Value::Unknown; count]
+            }
+            other => {
+                let message = format!("{count} names for one value, which is {}", other.kind());
+                self.report(Diagnostic::error(Code::WrongKind, span, message).help("bind one name"));
+                vec![Value::Unknown; count]
+            }
+        }
+    }
+
+    pub(super) fn bind_target(&mut self, target: &'a Target, value: &Value<'a>) {
+        match target {
+            Target::Name(name) => self.bind_name(name, value.clone()),
+            Target::Tuple { members, span } => {
+                let values = self.members(value, members.len(), *span);
+                for (member, value) in members.iter().zip(values) {
+                    self.bind_name(member, value);
+                }
+            }
+        }
+    }
+
+    fn bind_name(&mut self, name: &'a FamilyRef, value: Value<'a>) {
+        if name.name.text == "_" {
+            return;
+        }
+        let Some(index) = self.indices(&name.indices) else { return };
+        let text = member_text(&name.name.text, &index);
+        self.hint(name.span, text.clone(), &value, None);
+        if self.frame().is_model
+            && let [id] = tensors(&value)[..]
+        {
+            let bindings = &mut self.build.model.bindings;
+            bindings.retain(|(bound, _)| *bound != text);
+            bindings.push((text, id));
+        }
+        let scope = &mut self.frame().scope;
+        if index.is_empty() {
+            scope.families.remove(&name.name.text);
+            scope.set(&name.name.text, value, name.span);
+        } else {
+            scope.set_member(&name.name.text, index, value, name.span);
+        }
+    }
+
+    fn stray_value(&mut self, expr: &'a Expr) {
+        let value = self.eval(expr);
+        if value.is_unknown() {
+            return;
+        }
+        let message = "this value goes nowhere";
+        let found =
+            Diagnostic::error(Code::MisplacedStatement, expr.span, message).help("bind it: `name = …`");
+        self.report(found);
+    }
+
+    // ---- parameters ----
+
+    /// Binds a model's parameters: from `train`, from `--set`, by default. Says whether all are known.
+    pub(super) fn bind_model_parameters(
+        &mut self,
+        definition: &'a Definition,
+        args: &'a [strata_grammar::ast::Argument],
+        call: Option<Span>,
+    ) -> bool {
+        let params = super::signature::taken(&definition.params);
+        let mut complete = true;
+        let mut given: Vec<Option<Value<'a>>> = vec![None; params.len()];
+        for arg in args {
+            let name = match &arg.name {
+                strata_grammar::ast::ArgumentName::Colon(name)
+                | strata_grammar::ast::ArgumentName::Equals(name) => name,
+                strata_grammar::ast::ArgumentName::None => {
+                    let found =
+                        Diagnostic::error(Code::WrongKind, arg.span, "name the parameter that this is for")
+                            .help("write `train Model(parameter: value)`");
+                    self.report(found);
+                    continue;
+                }
+            };
+            match params.iter().position(|param| param.name == name.text) {
+                Some(at) => {
+                    let whose = format!("`{}`", name.text);
+                    let value = self.argument(&arg.value, params[at].kind, &whose);
+                    if given[at].is_some() {
+                        let message = format!("`{}` is given twice", name.text);
+                        self.report(Diagnostic::error(Code::ExtraArgument, arg.span, message));
+                    }
+                    given[at] = Some(value);
+                }
+                None => {
+                    let names: Vec<&str> = params.iter().map(|param| param.name).collect();
+                    let message =
+                        format!("`{}` has no parameter `{}`", super::name_of(definition), name.text);
+                    let mut found = Diagnostic::error(Code::UnknownArgument, name.span, message);
+                    if let Some(near) = strata_grammar::did_you_mean(&name.text, names.iter().copied()) {
+                        found = found.help(format!("did you mean `{near}:`?")).edit(name.span, near);
+                    }
+                    self.report(found);
+                }
+            }
+        }
+        for (at, parameter) in definition.params.iter().enumerate() {
+            self.check_kind(parameter);
+            let whose = format!("`{}`", parameter.name.text);
+            let set = self.settings.set.iter().rev().find(|(name, _)| *name == parameter.name.text);
+            let value = match (set, given[at].take(), &parameter.default) {
+                (Some((_, text)), _, _) => {
+                    let text = text.clone();
+                    let value = set_value(&text);
+                    self.fit(value, None, params[at].kind, parameter.span, &whose)
+                }
+                (None, Some(value), _) => value,
+                (None, None, Some(default)) => self.argument(default, params[at].kind, &whose),
+                (None, None, None) => {
+                    complete = false;
+                    if let Some(call) = call {
+                        let message =
+                            format!("`{}` needs `{}`", super::name_of(definition), parameter.name.text);
+                        let found = Diagnostic::error(Code::MissingArgument, call, message)
+                            .label(parameter.span, "declared here, without a default")
+                            .help(format!(
+                                "write `train {}({}: …)`",
+                                super::name_of(definition),
+                                parameter.name.text
+                            ));
+                        self.report(found);
+                    }
+                    Value::Unknown
+                }
+            };
+            // A model's axis is called after its parameter.
+            let value = match value {
+                Value::Axis(axis) => Value::Axis(crate::types::Axis {
+                    name: Some(parameter.name.text.as_str().into()),
+                    ..axis
+                }),
+                value => value,
+            };
+            self.frame().scope.set(&parameter.name.text, value, parameter.name.span);
+        }
+        complete
+    }
+
+    /// Says where a parameter's kind is no kind.
+    fn check_kind(&mut self, parameter: &'a strata_grammar::ast::Parameter) {
+        if Kind::of(parameter.ty.as_ref()).is_none()
+            && let Some(TypeExpr::Tensor { head, .. }) = &parameter.ty
+        {
+            const KINDS: [&str; 8] = ["axis", "int", "float", "bool", "string", "layer", "init", "tensor"];
+            let near = strata_grammar::did_you_mean(&head.text, KINDS);
+            let message = format!(
+                "there is no kind `{}`; a parameter is {} or a tensor type",
+                head.text,
+                KINDS[..7].join(", ")
+            );
+            let mut found = Diagnostic::error(Code::UnknownName, head.span, message);
+            if let Some(near) = near {
+                found = found.help(format!("did you mean `{near}`?")).edit(head.span, near);
+            }
+            self.report(found);
+        }
+    }
+
+    /// Binds a layer's parameters for one call. `false` where an argument does not fit or is unknown.
+    pub(super) fn bind_parameters(
+        &mut self,
+        definition: &'a Definition,
+        mut args: Vec<Option<super::value::Bound<'a>>>,
+        _span: Span,
+    ) -> bool {
+        let params = super::signature::taken(&definition.params);
+        definition.params.iter().for_each(|parameter| self.check_kind(parameter));
+        let is_tensor = |at: usize| {
+            params[at].kind == Kind::Tensor
+                && definition.params[at].ty.as_ref().is_some_and(|ty| !is_bare_tensor(ty))
+        };
+        let layer = super::name_of(definition);
+        let mut fits = true;
+        // Sizes first: the types of tensors speak of them.
+        let mut late = Vec::new();
+        for (at, parameter) in definition.params.iter().enumerate() {
+            if is_tensor(at) {
+                continue;
+            }
+            let (value, place) = match (args[at].take(), &parameter.default) {
+                (Some(bound), _) => (bound.value, bound.span),
+                (None, Some(default)) if self.needs_signature(default) => {
+                    late.push(at);
+                    continue;
+                }
+                (None, Some(default)) => {
+                    let whose = format!("`{}` of `{layer}`", parameter.name.text);
+                    (self.argument(default, params[at].kind, &whose), default.span)
+                }
+                (None, None) => (Value::Unknown, parameter.span),
+            };
+            fits &= !value.is_unknown();
+            self.frame().scope.set(&parameter.name.text, value, place);
+        }
+        for given in [true, false] {
+            for (at, parameter) in definition.params.iter().enumerate() {
+                if !is_tensor(at) || args[at].is_some() != given {
+                    continue;
+                }
+                let whose = format!("`{}` of `{layer}`", parameter.name.text);
+                let (value, place) = match (args[at].take(), &parameter.default) {
+                    (Some(bound), _) => (bound.value, bound.span),
+                    (None, Some(default)) => (self.argument(default, Kind::Tensor, &whose), default.span),
+                    (None, None) => (Value::Unknown, parameter.span),
+                };
+                if !given && self.frame().scope.names.contains_key(&parameter.name.text) {
+                    continue;
+                }
+                let ty = parameter.ty.as_ref().expect("a tensor parameter has a type");
+                let matched = self.match_type(ty, value, place, &whose);
+                fits &= matched.is_some();
+                let value = matched.unwrap_or(Value::Unknown);
+                self.frame().scope.set(&parameter.name.text, value, place);
+            }
+        }
+        for at in late {
+            let parameter = &definition.params[at];
+            let default = parameter.default.as_ref().expect("only defaults come late");
+            let whose = format!("`{}` of `{layer}`", parameter.name.text);
+            let value = self.argument(default, params[at].kind, &whose);
+            fits &= !value.is_unknown();
+            self.frame().scope.set(&parameter.name.text, value, default.span);
+        }
+        fits
+    }
+
+    /// Whether a default speaks of an axis that the signature binds.
+    fn needs_signature(&mut self, default: &'a Expr) -> bool {
+        super::signature::lone_name(default).is_some_and(|name| {
+            self.find(&name.text).is_none() && !matches!(name.text.as_str(), "same" | "valid")
+        })
+    }
+
+    /// Binds everything that a layer's signature names to the unknown.
+    pub(super) fn bind_unknown(&mut self, definition: &'a Definition) {
+        for parameter in &definition.params {
+            self.check_kind(parameter);
+            if let Some(ty) = &parameter.ty {
+                self.unknown_axes(ty);
+            }
+            self.frame().scope.set(&parameter.name.text, Value::Unknown, parameter.name.span);
+        }
+        for parameter in &definition.params {
+            let kind = Kind::of(parameter.ty.as_ref()).unwrap_or(Kind::Any);
+            if let Some(default) = &parameter.default {
+                self.argument(default, kind, &format!("`{}`", parameter.name.text));
+            }
+        }
+    }
+
+    fn unknown_axes(&mut self, ty: &'a TypeExpr) {
+        match ty {
+            TypeExpr::Tuple { members, .. } => members.iter().for_each(|member| self.unknown_axes(member)),
+            TypeExpr::Tensor { .. } => self.free_names(ty),
+        }
+    }
+}
+
+/// Whether a type is the kind `tensor`, of any axes.
+fn is_bare_tensor(ty: &TypeExpr) -> bool {
+    matches!(ty, TypeExpr::Tensor { head, axes: None, .. } if head.text == "tensor")
+}
+
+/// A name with its indices as written, for what is not evaluated.
+fn member_name(name: &FamilyRef) -> String {
+    let mut text = name.name.text.clone();
+    for item in &name.indices {
+        if let IndexItem::Expr(Expr { kind: ExprKind::Number(number), .. }) = item {
+            text.push_str(&format!("[{}]", number.text));
+        }
+    }
+    text
+}
+
+/// The value of `--set name=value`.
+fn set_value<'a>(text: &str) -> Value<'a> {
+    let plain = text.replace('_', "");
+    if let Ok(n) = plain.parse::<i64>() {
+        return Value::Int(n);
+    }
+    if let Ok(x) = plain.parse::<f64>()
+        && x.is_finite()
+    {
+        return Value::Float(x);
+    }
+    match text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ => Value::Text(text.into()),
+    }
+}
+
+/// Whether labels can be of this dtype.
+pub(super) fn is_label(dtype: DType) -> bool {
+    !dtype.is_float() && dtype != DType::Bool
+}

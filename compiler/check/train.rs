@@ -1,0 +1,629 @@
+//! `train` blocks: the optimizer applied to every parameter, data held against the model, when it ends.
+
+use std::rc::Rc;
+
+use strata_grammar::ast::{ArgumentName, BinaryOp, Expr, ExprKind, Item, Train, TrainKind, TrainStatement};
+use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
+
+use super::call::Site;
+use super::data::label_classes;
+use super::devices::Parts;
+use super::signature::lone_name;
+use super::value::{Bound, Layer, Value};
+use super::{Checked, Checker, NamedRecipe, items};
+use crate::graph::ValueId;
+use crate::model::{Model, RegionKind, StateUpdate, VariableKind};
+use crate::ops::{Binary, Op, Reduction, Unary, VariableId};
+use crate::run::{Evaluate, Every, Run, Stop};
+use crate::types::DType;
+
+impl<'a> Checker<'a> {
+    /// The `train` blocks that count: the root's, or else those of used files.
+    fn trains(&mut self) -> Vec<&'a Train> {
+        let root = self.loaded.root();
+        let all: Vec<(bool, &'a Train)> = items(self.loaded)
+            .filter_map(|(file, item)| match item {
+                Item::Train(train) => Some((file == root, train)),
+                _ => None,
+            })
+            .collect();
+        let in_root = all.iter().any(|(own, _)| *own);
+        all.into_iter().filter(|(own, _)| *own || !in_root).map(|(_, train)| train).collect()
+    }
+
+    pub(super) fn check_train(&mut self, checked: &mut Checked, parts: &mut Vec<Parts>) {
+        for (at, train) in self.trains().into_iter().enumerate() {
+            let Some(name) = &train.model else { continue };
+            if at > 0 {
+                self.not_yet(name.span, "a second `train` block");
+                continue;
+            }
+            let Some(definition) = self.globals.models.get(name.text.as_str()).copied() else {
+                self.unknown_model(name);
+                // The rest of the block is looked at without a model.
+                self.settings_of(train, None);
+                continue;
+            };
+            let before = self.errors();
+            let elaborated = self.elaborate_model(definition, Some(train));
+            parts.push(Parts::of(&elaborated.model));
+            let sound = elaborated.complete && self.errors() == before;
+            if elaborated.model.loss.is_none() && sound {
+                let message = format!("`{}` has no loss, so there is nothing to train it by", name.text);
+                let found = Diagnostic::error(Code::IncompleteModel, name.span, message)
+                    .label(definition.name.as_ref().map_or(definition.span, |n| n.span), "the model")
+                    .help("add `loss …` to the model");
+                self.report(found);
+            }
+            if sound {
+                checked.models.push(untrained(&elaborated.model));
+            }
+            let settings = self.settings_of(train, Some(&elaborated.model));
+            self.check_feeds(train, elaborated, settings, sound, checked);
+        }
+    }
+
+    pub(super) fn unknown_model(&mut self, name: &strata_grammar::ast::Ident) {
+        if self.loaded.incomplete {
+            return;
+        }
+        let near = did_you_mean(&name.text, self.globals.models.keys().copied()).map(str::to_string);
+        let message = format!("there is no model called `{}`", name.text);
+        let found = Diagnostic::error(Code::UnknownName, name.span, message);
+        let found = match near {
+            Some(near) => found.help(format!("did you mean `{near}`?")).edit(name.span, near),
+            None => found.help(format!("write `model {} {{ … }}`, or `use` the file that has it", name.text)),
+        };
+        self.report(found);
+    }
+
+    fn check_feeds(
+        &mut self,
+        train: &'a Train,
+        elaborated: super::layer::Elaborated,
+        settings: TrainSettings<'a>,
+        sound: bool,
+        checked: &mut Checked,
+    ) {
+        let model = elaborated.model;
+        let classes = label_classes(&model, &elaborated.losses);
+        let before = self.errors();
+        let feed = settings.feed.and_then(|expr| self.draft(expr).map(|draft| (draft, expr)));
+        let size = feed.as_ref().and_then(|(draft, _)| Self::batch_size(draft));
+        let mut recipe = None;
+        if let Some((draft, expr)) = &feed {
+            if size.is_none() {
+                let found = Diagnostic::error(
+                    Code::MissingSetting,
+                    expr.span,
+                    "the feed does not say how many examples make a batch",
+                )
+                .help("add `|> batch(64)`");
+                self.report(found);
+            }
+            if sound {
+                recipe = self.recipe(draft, &model, &classes, None, expr.span);
+            }
+        }
+        let mut evaluate = Vec::new();
+        for (expr, every) in &settings.evaluate {
+            let Some(draft) = self.draft(expr) else { continue };
+            if !sound {
+                continue;
+            }
+            let name = match lone_name(expr) {
+                Some(name) => name.text.clone(),
+                None => format!("evaluate{}", evaluate.len() + 1),
+            };
+            if let Some(data) = self.recipe(&draft, &model, &classes, size, expr.span) {
+                evaluate.push(Evaluate { name, data, every: *every });
+            }
+        }
+        if !sound || !settings.sound || self.errors() > before {
+            return;
+        }
+        let Some(feed) = recipe else { return };
+        // Names that do not fit the model feed something else; that is no mistake.
+        for name in self.globals.data.keys().copied().collect::<Vec<_>>() {
+            let said = self.diagnostics.len();
+            if let Some(draft) = self.named_draft(name)
+                && let Some(recipe) = self.recipe(&draft, &model, &classes, size, train.span)
+            {
+                checked.data.push(NamedRecipe { name: name.to_string(), model: model.name.clone(), recipe });
+            }
+            self.diagnostics.truncate(said);
+        }
+        checked.runs.push(Run {
+            model,
+            feed,
+            evaluate,
+            stop: settings.stop,
+            save_every: settings.save_every,
+            seed: settings.seed,
+            data_origins: self.data_origins.clone(),
+            span: train.span,
+        });
+    }
+
+    /// Everything in a `train` block but the optimizer.
+    fn settings_of(&mut self, train: &'a Train, model: Option<&Model>) -> TrainSettings<'a> {
+        let before = self.errors();
+        let mut out = TrainSettings::default();
+        let mut first: Vec<(&'static str, Span)> = Vec::new();
+        for statement in &train.body {
+            if let Some(word) = single_word(&statement.kind) {
+                if let Some((_, at)) = first.iter().find(|(known, _)| *known == word) {
+                    let message = format!("`{word}` is given twice");
+                    let found = Diagnostic::error(Code::DuplicateSetting, statement.span, message)
+                        .label(*at, "the first")
+                        .help("take one of the two out");
+                    self.report(found);
+                    continue;
+                }
+                first.push((word, statement.span));
+            }
+            self.setting(statement, model, &mut out);
+        }
+        let head = train.model.as_ref().map_or(train.span, |name| name.span);
+        let has = |kind: fn(&TrainKind) -> bool| train.body.iter().any(|s| kind(&s.kind));
+        // A line that could not be read may be the one that is missed.
+        let broken = has(|kind| matches!(kind, TrainKind::Bad));
+        let needed = [
+            (
+                "feed",
+                has(|k| matches!(k, TrainKind::Feed(_))),
+                "`feed data |> batch(64)`: what it learns from",
+            ),
+            (
+                "optimize",
+                has(|k| matches!(k, TrainKind::Optimize(_))),
+                "`optimize momentum(rate: 0.05)`: how weights move",
+            ),
+            (
+                "stop",
+                has(|k| matches!(k, TrainKind::StopAfter(_) | TrainKind::StopWhen(_))),
+                "`stop after 20 epochs`: when it is done",
+            ),
+        ];
+        for (word, there, help) in needed {
+            if !there && !broken {
+                let message = format!("this `train` block has no `{word}`");
+                // One place, three lines that may be missing: each has to be said.
+                self.said.remove(&(Code::MissingSetting, head));
+                let found =
+                    Diagnostic::error(Code::MissingSetting, head, message).help(format!("add {help}"));
+                self.report(found);
+            }
+        }
+        out.sound = self.errors() == before;
+        out
+    }
+
+    fn setting(&mut self, statement: &'a TrainStatement, model: Option<&Model>, out: &mut TrainSettings<'a>) {
+        let span = statement.span;
+        match &statement.kind {
+            TrainKind::Feed(expr) => out.feed = Some(expr),
+            TrainKind::Optimize(_) | TrainKind::Bad => {}
+            TrainKind::Clip { limit, .. } => _ = self.bound(limit, "the bound of `clip`"),
+            TrainKind::Evaluate { data, every } => {
+                let every = every.as_ref().and_then(|every| self.every(every));
+                out.evaluate.push((data, every));
+            }
+            TrainKind::StopAfter(expr) => {
+                if let Some(every) = self.every(expr) {
+                    out.stop.push(Stop::After(every));
+                }
+            }
+            TrainKind::StopWhen(expr) => {
+                if let Some(stop) = self.stop_when(expr, model) {
+                    out.stop.push(stop);
+                }
+            }
+            TrainKind::Save { name: None, path: None, every: Some(every) } => {
+                out.save_every = self.every(every)
+            }
+            TrainKind::Save { name: None, path: None, every: None } => {
+                let found = Diagnostic::error(Code::MissingSetting, span, "`save` does not say how often")
+                    .help("write `save every 500 steps`; the end is saved in any case");
+                self.report(found);
+            }
+            TrainKind::Save { .. } => self.not_yet(span, "saving a tensor to a file"),
+            TrainKind::Precision(dtype) => match DType::from_name(&dtype.text) {
+                Some(DType::F32) => {}
+                Some(_) => self.not_yet(span, &format!("`precision {}`", dtype.text)),
+                None if dtype.text == "tf32" => self.not_yet(span, "`precision tf32`"),
+                None => {
+                    let message = format!("there is no precision `{}`", dtype.text);
+                    let found = Diagnostic::error(Code::UnknownName, dtype.span, message)
+                        .help("there are f32, tf32, bf16 and f16");
+                    self.report(found);
+                }
+            },
+            TrainKind::Seed(expr) => {
+                if let Some(seed) = self.plain_count(expr, 0, "a seed") {
+                    out.seed = seed;
+                }
+            }
+            TrainKind::Setting { word, .. } => {
+                const PLANNED: [&str; 3] = ["average", "accumulate", "workers"];
+                if PLANNED.contains(&word.text.as_str()) {
+                    self.not_yet(span, &format!("`{}`", word.text));
+                    return;
+                }
+                const WORDS: [&str; 12] = [
+                    "feed",
+                    "optimize",
+                    "evaluate",
+                    "stop",
+                    "clip",
+                    "save",
+                    "precision",
+                    "seed",
+                    "average",
+                    "accumulate",
+                    "remat",
+                    "restart",
+                ];
+                let message = format!("`train` has no setting `{}`", word.text);
+                let found = Diagnostic::error(Code::UnknownName, word.span, message);
+                let found = match did_you_mean(&word.text, WORDS) {
+                    Some(near) => found.help(format!("did you mean `{near}`?")).edit(word.span, near),
+                    None => found.help(format!("it has {}", WORDS.join(", "))),
+                };
+                self.report(found);
+            }
+            TrainKind::Remat(_) => self.not_yet(span, "`remat`"),
+            TrainKind::Restart(_) => self.not_yet(span, "`restart`"),
+            TrainKind::SumAnyOrder => self.not_yet(span, "`sum any order`"),
+        }
+    }
+
+    /// A number above 0.
+    fn bound(&mut self, expr: &'a Expr, what: &str) -> Option<f64> {
+        let x = self.plain_number(expr)?;
+        if x > 0.0 {
+            return Some(x);
+        }
+        self.report(Diagnostic::error(Code::BadValue, expr.span, format!("{what} is above 0, not {x}")));
+        None
+    }
+
+    /// `20 epochs`, `500 steps`, `2 hours`
+    fn every(&mut self, expr: &'a Expr) -> Option<Every> {
+        let (value, unit) = match &expr.kind {
+            ExprKind::Quantity { value, unit } => (value, unit),
+            ExprKind::Paren(inner) | ExprKind::Every(inner) => return self.every(inner),
+            ExprKind::Bad => return None,
+            _ => {
+                let text = self.quote(expr.span).unwrap_or_else(|| "this".into());
+                let message = format!("{text} is no number of epochs, steps or hours");
+                let found = Diagnostic::error(Code::WrongKind, expr.span, message)
+                    .help("write `20 epochs` or `1000 steps`");
+                self.report(found);
+                return None;
+            }
+        };
+        let x = value.value;
+        if x <= 0.0 || !x.is_finite() || x > 1e15 {
+            let message = format!("this is a number above 0, not {}", value.text);
+            self.report(Diagnostic::error(Code::BadValue, expr.span, message));
+            return None;
+        }
+        Some(match unit.text.as_str() {
+            "epoch" | "epochs" => Every::Epochs(x),
+            "step" | "steps" => {
+                if x.fract() != 0.0 {
+                    self.report(Diagnostic::error(Code::BadValue, expr.span, "steps are whole"));
+                    return None;
+                }
+                Every::Steps(x as u64)
+            }
+            "s" | "second" | "seconds" => Every::Seconds(x),
+            "ms" => Every::Seconds(x / 1e3),
+            "minute" | "minutes" => Every::Seconds(x * 60.0),
+            "hour" | "hours" => Every::Seconds(x * 3600.0),
+            _ => {
+                let message = format!("`{}` is no unit of time here", unit.text);
+                let found = Diagnostic::error(Code::BadValue, unit.span, message)
+                    .help("there are epochs, steps, seconds, minutes and hours");
+                self.report(found);
+                return None;
+            }
+        })
+    }
+
+    /// `accuracy >= 0.98`
+    fn stop_when(&mut self, expr: &'a Expr, model: Option<&Model>) -> Option<Stop> {
+        let wrong = |checker: &mut Self| {
+            let found = Diagnostic::error(
+                Code::WrongKind,
+                expr.span,
+                "`stop when` compares a metric or the loss with a number",
+            )
+            .help("write `stop when accuracy >= 0.98`");
+            checker.report(found);
+        };
+        let ExprKind::Binary { op, left, right, .. } = &expr.kind else {
+            if !matches!(expr.kind, ExprKind::Bad) {
+                wrong(self);
+            }
+            return None;
+        };
+        let at_least = match op {
+            BinaryOp::GreaterEqual | BinaryOp::Greater => true,
+            BinaryOp::LessEqual | BinaryOp::Less => false,
+            _ => {
+                wrong(self);
+                return None;
+            }
+        };
+        let Some(name) = lone_name(left) else {
+            wrong(self);
+            return None;
+        };
+        let bound = self.plain_number(right)?;
+        if let Some(model) = model {
+            let mut names: Vec<&str> = model.metrics.iter().map(|metric| metric.name.as_str()).collect();
+            names.push("loss");
+            if !names.contains(&name.text.as_str()) {
+                let message = format!("`{}` has no metric `{}`", model.name, name.text);
+                let found = Diagnostic::error(Code::UnknownName, name.span, message);
+                let found = match did_you_mean(&name.text, names.iter().copied()) {
+                    Some(near) => found.help(format!("did you mean `{near}`?")).edit(name.span, near),
+                    None => found.help(format!("there are {}", names.join(", "))),
+                };
+                self.report(found);
+                return None;
+            }
+        }
+        Some(Stop::When { metric: name.text.clone(), at_least, bound })
+    }
+
+    // ---- the optimizer ----
+
+    /// Applies the optimizer to every parameter of the model under construction.
+    pub(super) fn optimize(&mut self, train: &'a Train) {
+        let optimizers = train.body.iter().filter_map(|statement| match &statement.kind {
+            TrainKind::Optimize(expr) => Some(expr),
+            _ => None,
+        });
+        let Some(expr) = optimizers.into_iter().next() else { return };
+        let (callee, args) = match &expr.kind {
+            ExprKind::Call { callee, args, .. } => (&**callee, args.as_slice()),
+            _ => (expr, &[][..]),
+        };
+        let Some(layer) = self.optimizer(callee) else { return };
+        for arg in args {
+            if let ArgumentName::Colon(name) = &arg.name
+                && matches!(name.text.as_str(), "rate" | "decay" | "momentum" | "epsilon")
+                && let ExprKind::Unary { op: strata_grammar::ast::UnaryOp::Neg, arg: inner } = &arg.value.kind
+                && matches!(inner.kind, ExprKind::Number(_))
+            {
+                let message = format!("`{}` is 0 or more", name.text);
+                self.report(Diagnostic::error(Code::BadValue, arg.value.span, message));
+                return;
+            }
+        }
+        let params: Vec<VariableId> = (0..self.build.model.variables.len() as u32)
+            .map(VariableId)
+            .filter(|id| self.build.model.variables[id.0 as usize].kind == VariableKind::Param)
+            .collect();
+        if params.is_empty() {
+            // Its arguments are looked at all the same, for what may be wrong with them.
+            if self.errors() == 0 {
+                let name = train.model.as_ref().map_or(train.span, |name| name.span);
+                let found =
+                    Diagnostic::error(Code::IncompleteModel, name, "this model has no parameters to train")
+                        .help("add layers such as `dense(10)`, or `param`s of its own");
+                self.report(found);
+            }
+            return;
+        }
+        let Some(gradients) = self.gradients(&params, train, expr.span) else { return };
+        for (id, gradient) in params.iter().zip(gradients) {
+            if self.optimize_one(&layer, args, *id, gradient, expr.span).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn optimizer(&mut self, callee: &'a Expr) -> Option<Rc<Layer<'a>>> {
+        const OPTIMIZERS: [&str; 6] = ["sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad"];
+        let name = lone_name(callee);
+        let layer = name.and_then(|name| self.global_layer(&name.text));
+        let fits = layer.as_ref().is_some_and(|layer| match &**layer {
+            Layer::Defined(definition, _) => {
+                let first: Vec<&str> =
+                    definition.params.iter().take(2).map(|p| p.name.text.as_str()).collect();
+                first == ["weight", "gradient"]
+            }
+            Layer::Intrinsic(_)
+            | Layer::Model(_)
+            | Layer::Partial(_)
+            | Layer::Joined(..)
+            | Layer::Shared { .. } => false,
+        });
+        if fits {
+            return layer;
+        }
+        if matches!(callee.kind, ExprKind::Bad) {
+            return None;
+        }
+        let text = self.quote(callee.span).unwrap_or_else(|| "this".into());
+        let found = if let Some(Layer::Defined(definition, _)) = layer.as_deref() {
+            Diagnostic::error(Code::WrongKind, callee.span, format!("{text} is no optimizer")).label(
+                definition.name.as_ref().map_or(definition.span, |n| n.span),
+                "its parameters do not begin with `weight, gradient`",
+            )
+        } else {
+            if self.loaded.incomplete {
+                return None;
+            }
+            Diagnostic::error(Code::UnknownName, callee.span, format!("there is no optimizer {text}"))
+        };
+        let near = name.and_then(|name| did_you_mean(&name.text, OPTIMIZERS));
+        let found = match near {
+            Some(near) => found.help(format!("did you mean `{near}`?")).edit(callee.span, near),
+            None => found.help(format!("there are {}", OPTIMIZERS.join(", "))),
+        };
+        self.report(found);
+        None
+    }
+
+    /// The gradients, clipped where the block says so.
+    fn gradients(&mut self, params: &[VariableId], train: &'a Train, span: Span) -> Option<Vec<ValueId>> {
+        let mut gradients = Vec::new();
+        for id in params {
+            gradients.push(self.emit(Op::Gradient(*id), &[], span)?);
+        }
+        for statement in &train.body {
+            let TrainKind::Clip { norm, limit } = &statement.kind else { continue };
+            let bound = self.bound(limit, "the bound of `clip`")?;
+            let span = statement.span;
+            let clipped = if *norm {
+                self.clip_norm(&gradients, bound, span)
+            } else {
+                self.clip_value(&gradients, bound, span)
+            };
+            gradients = clipped?;
+        }
+        Some(gradients)
+    }
+
+    /// Every element between `-bound` and `bound`.
+    fn clip_value(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
+        let mut out = Vec::new();
+        for gradient in gradients {
+            let ty = self.ty(*gradient).clone();
+            let mut value = *gradient;
+            for (op, limit) in [(Binary::Min, bound), (Binary::Max, -bound)] {
+                let limit = self.constant(limit, ty.dtype, span)?;
+                let limit = self.spread(limit, &ty.axes, span)?;
+                value = self.emit(Op::Binary(op), &[value, limit], span)?;
+            }
+            out.push(value);
+        }
+        Some(out)
+    }
+
+    /// All gradients scaled so that the norm of them together is at most `bound`.
+    fn clip_norm(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
+        let mut total: Option<ValueId> = None;
+        for gradient in gradients {
+            let rank = self.ty(*gradient).rank();
+            let square = self.emit(Op::Binary(Binary::Mul), &[*gradient, *gradient], span)?;
+            let mut sum =
+                self.emit(Op::Reduce { op: Reduction::Sum, axes: (0..rank).collect() }, &[square], span)?;
+            if self.ty(sum).dtype != DType::F32 {
+                sum = self.emit(Op::Cast(DType::F32), &[sum], span)?;
+            }
+            total = Some(match total {
+                Some(total) => self.emit(Op::Binary(Binary::Add), &[total, sum], span)?,
+                None => sum,
+            });
+        }
+        let norm = self.emit(Op::Unary(Unary::Sqrt), &[total?], span)?;
+        // Keeps the quotient finite where all gradients are 0; PyTorch's number.
+        let small = self.constant(1e-6, DType::F32, span)?;
+        let norm = self.emit(Op::Binary(Binary::Add), &[norm, small], span)?;
+        let bound = self.constant(bound, DType::F32, span)?;
+        let quotient = self.emit(Op::Binary(Binary::Div), &[bound, norm], span)?;
+        let one = self.constant(1.0, DType::F32, span)?;
+        let scale = self.emit(Op::Binary(Binary::Min), &[quotient, one], span)?;
+        let mut out = Vec::new();
+        for gradient in gradients {
+            let ty = self.ty(*gradient).clone();
+            let scale =
+                if ty.dtype == DType::F32 { scale } else { self.emit(Op::Cast(ty.dtype), &[scale], span)? };
+            let scale = self.spread(scale, &ty.axes, span)?;
+            out.push(self.emit(Op::Binary(Binary::Mul), &[*gradient, scale], span)?);
+        }
+        Some(out)
+    }
+
+    fn optimize_one(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        args: &'a [strata_grammar::ast::Argument],
+        id: VariableId,
+        gradient: ValueId,
+        span: Span,
+    ) -> Option<()> {
+        let name = self.build.model.variables[id.0 as usize].name.clone();
+        let ty = self.build.model.variables[id.0 as usize].ty.clone();
+        let weight = self.emit(Op::Variable(id), &[], span)?;
+        let region = self.build.model.regions.len();
+        let piped = vec![
+            Bound { value: Value::Tensor(weight), span },
+            Bound { value: Value::Tensor(gradient), span },
+        ];
+        let site = Site { span, name: None, path: Some(format!("optimizer/{name}")), frozen: false };
+        let value = self.apply(layer, args, piped, &site);
+        if let Some(region) = self.build.model.regions.get_mut(region) {
+            region.kind = RegionKind::Optimizer;
+        }
+        let value = match value {
+            Value::Tensor(value) => value,
+            Value::Unknown => return None,
+            other => {
+                self.wrong_kind(&other, "the new weight", span, "an optimizer");
+                return None;
+            }
+        };
+        let declared = self.build.model.variables[id.0 as usize].call;
+        let value = self.same_type(value, &ty, span, &name, declared)?;
+        self.build.model.updates.push(StateUpdate { variable: id, value, span });
+        Some(())
+    }
+}
+
+/// What a `train` block says besides its optimizer.
+#[derive(Debug, Default)]
+struct TrainSettings<'a> {
+    feed: Option<&'a Expr>,
+    evaluate: Vec<(&'a Expr, Option<Every>)>,
+    stop: Vec<Stop>,
+    save_every: Option<Every>,
+    seed: u64,
+    /// Whether nothing was wrong.
+    sound: bool,
+}
+
+/// Settings that stand once.
+fn single_word(kind: &TrainKind) -> Option<&'static str> {
+    match kind {
+        TrainKind::Feed(_) => Some("feed"),
+        TrainKind::Optimize(_) => Some("optimize"),
+        TrainKind::Clip { .. } => Some("clip"),
+        TrainKind::Precision(_) => Some("precision"),
+        TrainKind::Seed(_) => Some("seed"),
+        TrainKind::Evaluate { .. }
+        | TrainKind::StopAfter(_)
+        | TrainKind::StopWhen(_)
+        | TrainKind::Save { .. }
+        | TrainKind::Setting { .. }
+        | TrainKind::Remat(_)
+        | TrainKind::Restart(_)
+        | TrainKind::SumAnyOrder
+        | TrainKind::Bad => None,
+    }
+}
+
+/// The model as it is without its optimizer.
+fn untrained(model: &Model) -> Model {
+    let mut model = model.clone();
+    let first = model.regions.iter().position(|region| region.kind == RegionKind::Optimizer);
+    let Some(first) = first else { return model };
+    let in_optimizer =
+        |origin: crate::graph::OriginId| model.origins[origin.0 as usize].region.0 as usize >= first;
+    let values = model
+        .values
+        .iter()
+        .position(|value| in_optimizer(value.origin) || matches!(value.op, Op::Gradient(_)));
+    let values = values.unwrap_or(model.values.len());
+    model.values.truncate(values);
+    model.updates.retain(|update| (update.value.0 as usize) < values);
+    model.variables.retain(|variable| (variable.region.0 as usize) < first);
+    model.regions.truncate(first);
+    model
+}
