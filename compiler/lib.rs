@@ -6,6 +6,7 @@ pub mod graph;
 pub mod graph_svg;
 pub mod graph_text;
 pub mod load;
+pub mod lower;
 pub mod model;
 pub mod ops;
 pub mod passes;

@@ -21,7 +21,7 @@ mod pad;
 mod pool;
 mod pool_input;
 mod random;
-mod reduce;
+pub(crate) mod reduce;
 mod reshape;
 mod select;
 mod shape;

@@ -1,0 +1,838 @@
+//! The function of a nest: `(frame, operand…, lo, hi)`, where `lo..hi` is the part of the dealt loop.
+//!
+//! The innermost loop runs four elements at a time, several times a turn, and what is left one by one with the
+//! same arithmetic. Where it needs vector functions it is cut into strips: stage by stage, each stage a loop
+//! over the strip, with what the next stage needs in temporary strips of the thread's local area.
+
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder, Value, types};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use strata_runtime::kernels::Entry;
+use strata_runtime::session::Frame;
+
+use super::analysis::{Analysis, Level, analyse, entry};
+use super::lanes::{self, FOUR, Lanes};
+use super::loops::{Builds, count, when};
+use super::signature;
+use crate::lower::nest::{Combine, Expr, ExprId, LANES, Map, Nest, Pattern, RUN, Role, STRIP};
+use crate::types::DType;
+
+/// Vectors that a turn of the innermost loop handles: as many as fill the lanes of a row's sums.
+const VECTORS: usize = LANES / FOUR;
+
+/// The function of `nest`, and the bytes of the local area that it uses.
+pub fn function(nest: &Nest, isa: &dyn TargetIsa) -> (ir::Function, usize) {
+    let analysis = analyse(nest);
+    let local = analysis.local;
+    let words = nest.operands.len() + 3;
+    let name = ir::UserFuncName::user(0, 0);
+    let mut function = ir::Function::with_name_signature(name, signature(isa, words, false));
+    let mut context = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut function, &mut context);
+    let block = b.create_block();
+    b.append_block_params_for_function_params(block);
+    b.switch_to_block(block);
+    b.seal_block(block);
+    let params = b.block_params(block).to_vec();
+    let (last, operands) = (params.len() - 1, params[1..params.len() - 2].to_vec());
+    let field = |b: &mut FunctionBuilder, offset: usize| {
+        b.ins().load(types::I64, lanes::memory(), params[0], offset as i32)
+    };
+    let table = field(&mut b, std::mem::offset_of!(Frame, table));
+    let scratch = field(&mut b, std::mem::offset_of!(Frame, local));
+    let mut emit = Emit {
+        nest,
+        analysis: &analysis,
+        isa,
+        b,
+        table,
+        local: scratch,
+        operands,
+        bounds: (params[last - 1], params[last]),
+        turns: vec![None; nest.loops.len()],
+        single: HashMap::new(),
+        rows: HashMap::new(),
+        temps: HashMap::new(),
+    };
+    emit.fixed();
+    match nest.pattern() {
+        Pattern::Plain => emit.plain(),
+        Pattern::Rows => emit.over_rows(),
+        Pattern::Columns => emit.over_columns(),
+        Pattern::Search => emit.search(),
+    }
+    let mut b = emit.b;
+    b.ins().return_(&[]);
+    b.finalize(isa.frontend_config());
+    (function, local)
+}
+
+struct Emit<'a, 'b> {
+    nest: &'a Nest,
+    analysis: &'a Analysis,
+    isa: &'a dyn TargetIsa,
+    b: FunctionBuilder<'b>,
+    table: Value,
+    local: Value,
+    operands: Vec<Value>,
+    /// The part of the dealt loop.
+    bounds: (Value, Value),
+    /// The turn of each loop that is running.
+    turns: Vec<Option<Value>>,
+    /// Expressions that do not change along the innermost loop.
+    single: HashMap<ExprId, Value>,
+    /// Where each map's element for turn 0 of the innermost loop lies, in this row: by operand and map.
+    rows: HashMap<(usize, Map), Value>,
+    /// Where temporary strips would begin if the strip began at turn 0.
+    temps: HashMap<usize, Value>,
+}
+
+impl<'b> Builds<'b> for Emit<'_, 'b> {
+    fn builder(&mut self) -> &mut FunctionBuilder<'b> {
+        &mut self.b
+    }
+}
+
+/// Where the body of the innermost loop stands.
+struct Body {
+    /// The turn.
+    turn: Value,
+    /// Elements after it.
+    ahead: i64,
+    /// Whether four elements are done at once.
+    wide: bool,
+    stage: usize,
+    done: HashMap<ExprId, Lanes>,
+}
+
+impl Emit<'_, '_> {
+    fn inner(&self) -> usize {
+        self.nest.loops.len() - 1
+    }
+
+    fn word(&mut self, value: i64) -> Value {
+        self.b.ins().iconst(types::I64, value)
+    }
+
+    /// The turns of a loop that this call runs.
+    fn range(&mut self, at: usize) -> (Value, Value) {
+        if self.nest.dealt == Some(at) {
+            return self.bounds;
+        }
+        let size = self.nest.loops[at].size as i64;
+        (self.word(0), self.word(size))
+    }
+
+    /// Runs `body` in the loops `which`, from the outermost.
+    fn nested(&mut self, which: &[usize], body: &mut dyn FnMut(&mut Self)) {
+        let Some((at, rest)) = which.split_first() else { return body(self) };
+        let (from, to) = self.range(*at);
+        count(self, from, to, 1, &mut |emit, turn| {
+            emit.turns[*at] = Some(turn);
+            emit.nested(rest, body);
+            emit.turns[*at] = None;
+        });
+    }
+
+    /// Loops of a role, without the innermost.
+    fn loops_of(&self, role: Role) -> Vec<usize> {
+        (0..self.inner()).filter(|i| self.nest.loops[*i].role == role).collect()
+    }
+
+    // ---- what stands before the innermost loop ----
+
+    /// Computes what never changes.
+    fn fixed(&mut self) {
+        for e in 0..self.nest.exprs.len() {
+            if self.analysis.levels[e] == Level::Fixed {
+                self.one(e);
+            }
+        }
+    }
+
+    /// Computes what stays the same in this row.
+    fn row(&mut self) {
+        self.rows.clear();
+        for e in 0..self.nest.exprs.len() {
+            if self.analysis.levels[e] == Level::Row {
+                self.one(e);
+            }
+        }
+        for e in 0..self.nest.exprs.len() {
+            if let (Expr::Load(operand, map), Level::Element) =
+                (&self.nest.exprs[e], self.analysis.levels[e])
+            {
+                self.row_address(*operand, map);
+            }
+        }
+        for s in &self.nest.stores {
+            self.row_address(s.operand, &s.map);
+        }
+    }
+
+    /// `start + Σ terms · turns`, without the innermost loop.
+    fn position(&mut self, map: &Map) -> Value {
+        let mut sum = self.word(map.start);
+        for (at, term) in map.terms.iter().enumerate() {
+            if let (Some(turn), true) = (self.turns[at], *term != 0 && at != self.inner()) {
+                let part = self.b.ins().imul_imm_s(turn, *term);
+                sum = self.b.ins().iadd(sum, part);
+            }
+        }
+        sum
+    }
+
+    /// Where the element of `map` lies for turn 0 of the innermost loop.
+    fn row_address(&mut self, operand: usize, map: &Map) -> Value {
+        let key = (operand, map.clone());
+        if let Some(found) = self.rows.get(&key) {
+            return *found;
+        }
+        let position = self.position(map);
+        let bytes = self.b.ins().imul_imm_s(position, self.nest.operands[operand].bytes() as i64);
+        let address = self.b.ins().iadd(self.operands[operand], bytes);
+        self.rows.insert(key, address);
+        address
+    }
+
+    /// Computes an expression that does not change along the innermost loop.
+    fn one(&mut self, e: ExprId) {
+        let dtype = self.nest.dtypes[e];
+        let arg = |emit: &Self, of: ExprId| Lanes::One(emit.single[&of]);
+        let value = match &self.nest.exprs[e] {
+            Expr::Load(operand, map) => {
+                let position = self.position(map);
+                let bytes = self.b.ins().imul_imm_s(position, dtype.bytes() as i64);
+                let address = self.b.ins().iadd(self.operands[*operand], bytes);
+                lanes::load(&mut self.b, dtype, address, 0, false)
+            }
+            Expr::Number(number) => Lanes::One(lanes::constant(&mut self.b, dtype, *number)),
+            Expr::Coordinate(map) => {
+                let position = self.position(map);
+                Lanes::One(self.b.ins().ireduce(types::I32, position))
+            }
+            Expr::Random(stream, seed, step, map) => {
+                let start = self.position(map);
+                let (to, one) = (self.local, self.word(1));
+                let (seed, step) = (self.single[seed], self.single[step]);
+                self.draw(to, one, *stream, seed, step, start);
+                lanes::load(&mut self.b, dtype, self.local, 0, false)
+            }
+            expr if entry(expr).is_some() => {
+                let function = entry(expr).expect("the guard asked");
+                let mut words = vec![self.local];
+                for (i, of) in expr.args().iter().enumerate() {
+                    let offset = 16 * (i as i32 + 1);
+                    let element = arg(self, *of);
+                    lanes::store(&mut self.b, dtype, self.local, offset, element);
+                    words.push(self.b.ins().iadd_imm_s(self.local, i64::from(offset)));
+                }
+                words.push(self.word(1));
+                self.call(function, &words);
+                lanes::load(&mut self.b, dtype, self.local, 0, false)
+            }
+            Expr::Unary(op, a) => lanes::unary(&mut self.b, *op, dtype, Lanes::One(self.single[a])),
+            Expr::Binary(op, x, y) => {
+                let of = self.nest.dtypes[*x];
+                let (x, y) = (self.single[x], self.single[y]);
+                lanes::binary(&mut self.b, *op, of, Lanes::One(x), Lanes::One(y))
+            }
+            Expr::Select(c, x, y) => {
+                let [c, x, y] = [c, x, y].map(|of| Lanes::One(self.single[of]));
+                lanes::select(&mut self.b, dtype, c, x, y)
+            }
+            Expr::Cast(x) => {
+                let from = self.nest.dtypes[*x];
+                lanes::cast(&mut self.b, from, dtype, Lanes::One(self.single[x]))
+            }
+        };
+        match value {
+            Lanes::One(value) => self.single.insert(e, value),
+            Lanes::Vector(_) | Lanes::Four(_) => unreachable!("single operands give single results"),
+        };
+    }
+
+    /// Calls a function of the table.
+    fn call(&mut self, function: Entry, words: &[Value]) {
+        let signature = signature(self.isa, words.len(), false);
+        let signature = self.b.import_signature(signature);
+        let offset = function.offset() as i32;
+        let address = self.b.ins().load(types::I64, lanes::memory(), self.table, offset);
+        self.b.ins().call_indirect(signature, address, words);
+    }
+
+    fn draw(&mut self, to: Value, elements: Value, stream: u64, seed: Value, step: Value, start: Value) {
+        let stream = self.word(stream as i64);
+        self.call(Entry::Uniform, &[to, elements, seed, stream, step, start]);
+    }
+
+    // ---- the innermost loop ----
+
+    /// A strip `from..to` of the innermost loop, stage by stage. `finish` is given the results' place once
+    /// everything it may ask for with [`Emit::value`] is at hand.
+    fn strip(&mut self, from: Value, to: Value, finish: &mut dyn FnMut(&mut Self, &mut Body, usize)) {
+        self.place_temps(from);
+        for stage in 0..=self.analysis.last {
+            self.calls(stage, from, to);
+            let kept: Vec<ExprId> = (0..self.nest.exprs.len()).filter(|e| self.keeps(*e, stage)).collect();
+            let results = stage == self.analysis.last;
+            if kept.is_empty() && !results {
+                continue;
+            }
+            self.sweep(from, to, stage, &mut |emit, body, vector| {
+                for e in &kept {
+                    let lanes = emit.value(*e, body);
+                    let slot = emit.analysis.temps[*e].expect("only what has a strip is kept");
+                    emit.store_temp(slot, emit.nest.dtypes[*e], body, lanes);
+                }
+                if results {
+                    finish(emit, body, vector);
+                }
+            });
+        }
+    }
+
+    /// Says where temporary strips lie while the strip that begins at turn `from` is worked on.
+    fn place_temps(&mut self, from: Value) {
+        self.temps.clear();
+        for slot in self.analysis.temps.iter().flatten().chain(self.analysis.columns.iter().flatten()) {
+            // Addresses are reckoned from turn 0 of the whole loop.
+            let bytes = self.slot_bytes(*slot);
+            let back = self.b.ins().imul_imm_s(from, -bytes);
+            let base = self.b.ins().iadd(self.local, back);
+            let base = self.b.ins().iadd_imm_s(base, *slot as i64);
+            self.temps.insert(*slot, base);
+        }
+    }
+
+    /// Bytes of an element in a temporary strip.
+    fn slot_bytes(&self, slot: usize) -> i64 {
+        let temp = self.analysis.temps.iter().position(|t| *t == Some(slot));
+        let fold = || self.analysis.columns.iter().position(|c| c.contains(&slot));
+        let expr = temp.unwrap_or_else(|| self.nest.folds[fold().expect("a slot has an owner")].expr);
+        self.nest.dtypes[expr].bytes() as i64
+    }
+
+    /// Whether an expression is put into its strip in `stage`.
+    fn keeps(&self, e: ExprId, stage: usize) -> bool {
+        let called = self.analysis.levels[e] == Level::Element && entry(&self.nest.exprs[e]).is_some();
+        let single = self.analysis.levels[e] != Level::Element;
+        let at = if single { 0 } else { self.analysis.stages[e] };
+        self.analysis.temps[e].is_some() && !called && at == stage
+    }
+
+    /// Runs the vector functions whose results `stage` begins with.
+    fn calls(&mut self, stage: usize, from: Value, to: Value) {
+        for e in 0..self.nest.exprs.len() {
+            let expr = &self.nest.exprs[e];
+            let Some(function) = entry(expr) else { continue };
+            if self.analysis.levels[e] != Level::Element || self.analysis.stages[e] != stage {
+                continue;
+            }
+            let elements = self.b.ins().isub(to, from);
+            let place = |emit: &mut Self, of: ExprId| {
+                let slot = emit.analysis.temps[of].expect("operands of calls have strips");
+                emit.b.ins().iadd_imm_s(emit.local, slot as i64)
+            };
+            let result = place(self, e);
+            if let Expr::Random(stream, seed, step, map) = expr {
+                let start = self.position(map);
+                let start = self.b.ins().iadd(start, from);
+                let (seed, step) = (self.single[seed], self.single[step]);
+                self.draw(result, elements, *stream, seed, step, start);
+                continue;
+            }
+            let mut words = vec![result];
+            for arg in expr.args() {
+                words.push(place(self, arg));
+            }
+            words.push(elements);
+            self.call(function, &words);
+        }
+    }
+
+    /// Runs `body` for every element of `from..to`: as many as possible four at a time, [`VECTORS`] times a
+    /// turn. `body` is told which vector it is in, [`VECTORS`] for a single element.
+    fn sweep(
+        &mut self,
+        from: Value,
+        to: Value,
+        stage: usize,
+        body: &mut dyn FnMut(&mut Self, &mut Body, usize),
+    ) {
+        let elements = self.b.ins().isub(to, from);
+        let whole = self.b.ins().band_imm_s(elements, -(LANES as i64));
+        let middle = self.b.ins().iadd(from, whole);
+        count(self, from, middle, LANES as i64, &mut |emit, turn| {
+            for vector in 0..VECTORS {
+                let ahead = (vector * FOUR) as i64;
+                let mut at = Body { turn, ahead, wide: true, stage, done: HashMap::new() };
+                body(emit, &mut at, vector);
+            }
+        });
+        count(self, middle, to, 1, &mut |emit, turn| {
+            let mut at = Body { turn, ahead: 0, wide: false, stage, done: HashMap::new() };
+            body(emit, &mut at, VECTORS);
+        });
+    }
+
+    /// An expression at the body's place.
+    fn value(&mut self, e: ExprId, body: &mut Body) -> Lanes {
+        if let Some(found) = body.done.get(&e) {
+            return *found;
+        }
+        let dtype = self.nest.dtypes[e];
+        let lanes = if self.analysis.levels[e] != Level::Element {
+            let one = self.single[&e];
+            lanes::repeat(&mut self.b, dtype, one, body.wide)
+        } else if let Some(slot) = self.stands_in(e, body.stage) {
+            let address = self.temp_address(slot, dtype, body);
+            lanes::load(&mut self.b, dtype, address, (body.ahead * dtype.bytes() as i64) as i32, body.wide)
+        } else {
+            self.compute(e, body)
+        };
+        body.done.insert(e, lanes);
+        lanes
+    }
+
+    /// The strip that an expression can be loaded from in `stage`.
+    fn stands_in(&self, e: ExprId, stage: usize) -> Option<usize> {
+        let called = entry(&self.nest.exprs[e]).is_some();
+        let repeats = matches!(self.nest.exprs[e], Expr::Load(..) | Expr::Coordinate(_));
+        self.analysis.temps[e].filter(|_| called || (self.analysis.stages[e] < stage && !repeats))
+    }
+
+    fn temp_address(&mut self, slot: usize, dtype: DType, body: &Body) -> Value {
+        let base = self.temps[&slot];
+        self.scaled(base, body.turn, dtype.bytes() as i64)
+    }
+
+    fn store_temp(&mut self, slot: usize, dtype: DType, body: &Body, lanes: Lanes) {
+        let address = self.temp_address(slot, dtype, body);
+        lanes::store(&mut self.b, dtype, address, (body.ahead * dtype.bytes() as i64) as i32, lanes);
+    }
+
+    /// `base + turn · bytes`
+    fn scaled(&mut self, base: Value, turn: Value, bytes: i64) -> Value {
+        let offset = if bytes > 0 && (bytes as u64).is_power_of_two() {
+            self.b.ins().ishl_imm_u(turn, i64::from(bytes.trailing_zeros()))
+        } else {
+            self.b.ins().imul_imm_s(turn, bytes)
+        };
+        self.b.ins().iadd(base, offset)
+    }
+
+    fn compute(&mut self, e: ExprId, body: &mut Body) -> Lanes {
+        let dtype = self.nest.dtypes[e];
+        let inner = self.inner();
+        match &self.nest.exprs[e] {
+            Expr::Load(operand, map) => {
+                let base = self.row_address(*operand, map);
+                let step = map.terms[inner] * dtype.bytes() as i64;
+                let address = self.scaled(base, body.turn, step);
+                if !body.wide || map.terms[inner] == 1 {
+                    return lanes::load(&mut self.b, dtype, address, (body.ahead * step) as i32, body.wide);
+                }
+                let elements: Vec<Value> = (0..FOUR as i64)
+                    .map(|lane| self.element(dtype, address, (body.ahead + lane) * step))
+                    .collect();
+                lanes::together(&mut self.b, dtype, &elements)
+            }
+            Expr::Coordinate(map) => {
+                let start = self.position(map);
+                let term = map.terms[inner];
+                let own = self.b.ins().imul_imm_s(body.turn, term);
+                let position = self.b.ins().iadd(start, own);
+                let lanes = if body.wide { FOUR as i64 } else { 1 };
+                let elements: Vec<Value> = (0..lanes)
+                    .map(|lane| {
+                        let at = self.b.ins().iadd_imm_s(position, (body.ahead + lane) * term);
+                        self.b.ins().ireduce(types::I32, at)
+                    })
+                    .collect();
+                lanes::together(&mut self.b, dtype, &elements)
+            }
+            Expr::Unary(op, x) => {
+                let x = self.value(*x, body);
+                lanes::unary(&mut self.b, *op, dtype, x)
+            }
+            Expr::Binary(op, x, y) => {
+                let of = self.nest.dtypes[*x];
+                let (x, y) = (self.value(*x, body), self.value(*y, body));
+                lanes::binary(&mut self.b, *op, of, x, y)
+            }
+            Expr::Select(c, x, y) => {
+                let [c, x, y] = [*c, *x, *y].map(|of| self.value(of, body));
+                lanes::select(&mut self.b, dtype, c, x, y)
+            }
+            Expr::Cast(x) => {
+                let from = self.nest.dtypes[*x];
+                let x = self.value(*x, body);
+                lanes::cast(&mut self.b, from, dtype, x)
+            }
+            Expr::Number(_) | Expr::Random(..) => {
+                unreachable!("numbers never change and random numbers stand in strips")
+            }
+        }
+    }
+
+    /// One element at an offset of any size.
+    fn element(&mut self, dtype: DType, address: Value, offset: i64) -> Value {
+        let (address, offset) = match i32::try_from(offset) {
+            Ok(offset) => (address, offset),
+            Err(_) => (self.b.ins().iadd_imm_s(address, offset), 0),
+        };
+        self.b.ins().load(lanes::scalar_type(dtype), lanes::memory(), address, offset)
+    }
+
+    /// Stores every result of the nest at the body's place.
+    fn results(&mut self, body: &mut Body) {
+        // Everything is computed before anything is stored: a result may lie over an operand.
+        let inner = self.inner();
+        let values: Vec<Lanes> = self.nest.stores.iter().map(|s| self.value(s.expr, body)).collect();
+        for (s, lanes) in self.nest.stores.iter().zip(values) {
+            let dtype = self.nest.operands[s.operand];
+            let base = self.row_address(s.operand, &s.map);
+            let step = s.map.terms[inner] * dtype.bytes() as i64;
+            let address = self.scaled(base, body.turn, step);
+            if !body.wide || s.map.terms[inner] == 1 {
+                lanes::store(&mut self.b, dtype, address, (body.ahead * step) as i32, lanes);
+                continue;
+            }
+            for (lane, element) in lanes::apart(&mut self.b, dtype, lanes).into_iter().enumerate() {
+                let at = self.b.ins().iadd_imm_s(address, (body.ahead + lane as i64) * step);
+                lanes::store(&mut self.b, dtype, at, 0, Lanes::One(element));
+            }
+        }
+    }
+
+    // ---- patterns ----
+
+    fn plain(&mut self) {
+        let outer: Vec<usize> = (0..self.inner()).collect();
+        self.nested(&outer, &mut |emit| {
+            emit.row();
+            let (from, to) = emit.range(emit.inner());
+            if emit.analysis.last == 0 && emit.analysis.temps.iter().all(Option::is_none) {
+                emit.sweep(from, to, 0, &mut |emit, body, _| emit.results(body));
+            } else {
+                emit.strips(from, to, &mut |emit, from, to| {
+                    emit.strip(from, to, &mut |emit, body, _| emit.results(body));
+                });
+            }
+        });
+    }
+
+    /// Cuts `from..to` into strips.
+    fn strips(&mut self, from: Value, to: Value, body: &mut dyn FnMut(&mut Self, Value, Value)) {
+        count(self, from, to, STRIP as i64, &mut |emit, start| {
+            let end = emit.b.ins().iadd_imm_s(start, STRIP as i64);
+            let end = emit.b.ins().smin(end, to);
+            body(emit, start, end);
+        });
+    }
+
+    /// A variable that begins with what combining nothing gives.
+    fn accumulator(&mut self, combine: Combine, dtype: DType, wide: bool) -> Variable {
+        let neutral = lanes::neutral(&mut self.b, combine, dtype);
+        match lanes::repeat(&mut self.b, dtype, neutral, wide) {
+            Lanes::One(value) | Lanes::Vector(value) => {
+                let ty = self.b.func.dfg.value_type(value);
+                let variable = self.b.declare_var(ty);
+                self.b.def_var(variable, value);
+                variable
+            }
+            Lanes::Four(_) => unreachable!("only dtypes with vectors are wide"),
+        }
+    }
+
+    /// `variable = variable combined with value`
+    fn accumulate(&mut self, how: Combine, dtype: DType, variable: Variable, value: Value, wide: bool) {
+        let old = self.b.use_var(variable);
+        let kind = if wide { Lanes::Vector } else { Lanes::One };
+        match lanes::combine(&mut self.b, how, dtype, kind(old), kind(value)) {
+            Lanes::One(new) | Lanes::Vector(new) => self.b.def_var(variable, new),
+            Lanes::Four(_) => unreachable!("single values and vectors stay what they are"),
+        }
+    }
+
+    fn reset(&mut self, how: Combine, dtype: DType, variable: Variable) {
+        let neutral = lanes::neutral(&mut self.b, how, dtype);
+        self.b.def_var(variable, neutral);
+    }
+
+    fn over_rows(&mut self) {
+        let (kept, outer) = (self.loops_of(Role::Kept), self.loops_of(Role::Outer));
+        self.nested(&kept, &mut |emit| {
+            let totals = emit.totals();
+            if outer.is_empty() {
+                emit.row_of_folds(&totals);
+            } else {
+                let runs = emit.totals();
+                let counter = emit.counter();
+                emit.nested(&outer, &mut |emit| {
+                    emit.row_of_folds(&runs);
+                    emit.after_run(counter, &mut |emit| emit.flush(&runs, &totals));
+                });
+                emit.flush(&runs, &totals);
+            }
+            for (i, total) in totals.iter().enumerate() {
+                let fold = &emit.nest.folds[i];
+                emit.rows.clear();
+                let address = emit.row_address(fold.operand, &fold.map);
+                let value = emit.b.use_var(*total);
+                let dtype = emit.nest.operands[fold.operand];
+                lanes::store(&mut emit.b, dtype, address, 0, Lanes::One(value));
+            }
+        });
+    }
+
+    fn totals(&mut self) -> Vec<Variable> {
+        let nest = self.nest;
+        nest.folds.iter().map(|f| self.accumulator(f.combine, nest.dtypes[f.expr], false)).collect()
+    }
+
+    /// Adds `runs` to `totals` and begins them anew.
+    fn flush(&mut self, runs: &[Variable], totals: &[Variable]) {
+        let nest = self.nest;
+        for (fold, (run, total)) in nest.folds.iter().zip(runs.iter().zip(totals)) {
+            let dtype = nest.dtypes[fold.expr];
+            let value = self.b.use_var(*run);
+            self.accumulate(fold.combine, dtype, *total, value, false);
+            self.reset(fold.combine, dtype, *run);
+        }
+    }
+
+    fn counter(&mut self) -> Variable {
+        let zero = self.word(0);
+        let counter = self.b.declare_var(types::I64);
+        self.b.def_var(counter, zero);
+        counter
+    }
+
+    /// Counts, and every [`RUN`] times runs `body`.
+    fn after_run(&mut self, counter: Variable, body: &mut dyn FnMut(&mut Self)) {
+        let old = self.b.use_var(counter);
+        let new = self.b.ins().iadd_imm_s(old, 1);
+        self.b.def_var(counter, new);
+        let full = self.b.ins().icmp_imm_s(IntCC::Equal, new, RUN as i64);
+        when(self, full, &mut |emit| {
+            body(emit);
+            let zero = emit.word(0);
+            emit.b.def_var(counter, zero);
+        });
+    }
+
+    /// Folds one row into `into`, block by block.
+    fn row_of_folds(&mut self, into: &[Variable]) {
+        self.row();
+        let (from, to) = self.range(self.inner());
+        let nest = self.nest;
+        let wide = |e: ExprId| lanes::has_vector(nest.dtypes[e]);
+        self.strips(from, to, &mut |emit, from, to| {
+            let sums: Vec<Vec<Variable>> = nest
+                .folds
+                .iter()
+                .map(|f| {
+                    let lanes = if wide(f.expr) { VECTORS } else { 0 };
+                    let dtype = nest.dtypes[f.expr];
+                    (0..lanes).map(|_| emit.accumulator(f.combine, dtype, true)).collect()
+                })
+                .collect();
+            // What does not fit the lanes, and all elements of dtypes without vectors (there order is no matter).
+            let rest: Vec<Variable> = emit.totals();
+            emit.strip(from, to, &mut |emit, body, vector| {
+                let values: Vec<Lanes> = nest.folds.iter().map(|f| emit.value(f.expr, body)).collect();
+                emit.results(body);
+                for (i, (fold, lanes)) in nest.folds.iter().zip(values).enumerate() {
+                    let dtype = nest.dtypes[fold.expr];
+                    match lanes {
+                        Lanes::Vector(value) => {
+                            emit.accumulate(fold.combine, dtype, sums[i][vector], value, true);
+                        }
+                        Lanes::One(value) => {
+                            emit.accumulate(fold.combine, dtype, rest[i], value, false);
+                        }
+                        Lanes::Four(values) => {
+                            for value in values {
+                                emit.accumulate(fold.combine, dtype, rest[i], value, false);
+                            }
+                        }
+                    }
+                }
+            });
+            for (i, fold) in nest.folds.iter().enumerate() {
+                let dtype = nest.dtypes[fold.expr];
+                let rest = emit.b.use_var(rest[i]);
+                let block = match emit.across(fold.combine, dtype, &sums[i]) {
+                    None => rest,
+                    Some(lanes) => emit.joined(fold.combine, dtype, lanes, rest),
+                };
+                emit.accumulate(fold.combine, dtype, into[i], block, false);
+            }
+        });
+    }
+
+    fn joined(&mut self, how: Combine, dtype: DType, x: Value, y: Value) -> Value {
+        match lanes::combine(&mut self.b, how, dtype, Lanes::One(x), Lanes::One(y)) {
+            Lanes::One(value) => value,
+            Lanes::Vector(_) | Lanes::Four(_) => unreachable!("single operands give single results"),
+        }
+    }
+
+    /// All lanes as one.
+    fn across(&mut self, how: Combine, dtype: DType, sums: &[Variable]) -> Option<Value> {
+        let vectors: Vec<Value> = sums.iter().map(|v| self.b.use_var(*v)).collect();
+        let [a, b, c, d] = vectors.as_slice() else { return None };
+        let mut pair = |x: Value, y: Value| {
+            match lanes::combine(&mut self.b, how, dtype, Lanes::Vector(x), Lanes::Vector(y)) {
+                Lanes::Vector(value) => value,
+                Lanes::One(_) | Lanes::Four(_) => unreachable!("vectors give vectors"),
+            }
+        };
+        let (left, right) = (pair(*a, *b), pair(*c, *d));
+        let sum = pair(left, right);
+        let lanes = [0, 1, 2, 3].map(|lane| self.b.ins().extractlane(sum, lane));
+        let even = self.joined(how, dtype, lanes[0], lanes[2]);
+        let odd = self.joined(how, dtype, lanes[1], lanes[3]);
+        Some(self.joined(how, dtype, even, odd))
+    }
+
+    fn over_columns(&mut self) {
+        let (kept, outer) = (self.loops_of(Role::Kept), self.loops_of(Role::Outer));
+        let nest = self.nest;
+        self.nested(&kept, &mut |emit| {
+            let (from, to) = emit.range(emit.inner());
+            emit.strips(from, to, &mut |emit, from, to| {
+                emit.begin_columns(from, to);
+                let counter = emit.counter();
+                emit.nested(&outer, &mut |emit| {
+                    emit.row();
+                    emit.strip(from, to, &mut |emit, body, _| {
+                        for (fold, [_, run]) in nest.folds.iter().zip(&emit.analysis.columns) {
+                            let dtype = nest.dtypes[fold.expr];
+                            let value = emit.value(fold.expr, body);
+                            let sum = emit.temp(*run, dtype, body);
+                            let sum = lanes::combine(&mut emit.b, fold.combine, dtype, sum, value);
+                            emit.store_temp(*run, dtype, body, sum);
+                        }
+                    });
+                    emit.after_run(counter, &mut |emit| emit.flush_columns(from, to));
+                });
+                emit.flush_columns(from, to);
+                emit.rows.clear();
+                emit.sweep(from, to, 0, &mut |emit, body, _| {
+                    for (fold, [total, _]) in nest.folds.iter().zip(&emit.analysis.columns) {
+                        let dtype = nest.operands[fold.operand];
+                        let lanes = emit.temp(*total, dtype, body);
+                        emit.store_column(fold.operand, &fold.map, body, lanes);
+                    }
+                });
+            });
+        });
+    }
+
+    fn store_column(&mut self, operand: usize, map: &Map, body: &Body, lanes: Lanes) {
+        let dtype = self.nest.operands[operand];
+        let step = map.terms[self.inner()] * dtype.bytes() as i64;
+        self.rows.clear();
+        let base = self.row_address(operand, map);
+        let address = self.scaled(base, body.turn, step);
+        if !body.wide || map.terms[self.inner()] == 1 {
+            lanes::store(&mut self.b, dtype, address, (body.ahead * step) as i32, lanes);
+            return;
+        }
+        for (lane, element) in lanes::apart(&mut self.b, dtype, lanes).into_iter().enumerate() {
+            let at = self.b.ins().iadd_imm_s(address, (body.ahead + lane as i64) * step);
+            lanes::store(&mut self.b, dtype, at, 0, Lanes::One(element));
+        }
+    }
+
+    fn temp(&mut self, slot: usize, dtype: DType, body: &Body) -> Lanes {
+        let address = self.temp_address(slot, dtype, body);
+        lanes::load(&mut self.b, dtype, address, (body.ahead * dtype.bytes() as i64) as i32, body.wide)
+    }
+
+    /// Totals and runs begin with what combining nothing gives.
+    fn begin_columns(&mut self, from: Value, to: Value) {
+        let nest = self.nest;
+        self.place_temps(from);
+        self.sweep(from, to, 0, &mut |emit, body, _| {
+            for (fold, slots) in nest.folds.iter().zip(&emit.analysis.columns) {
+                let dtype = nest.dtypes[fold.expr];
+                let neutral = lanes::neutral(&mut emit.b, fold.combine, dtype);
+                let lanes = lanes::repeat(&mut emit.b, dtype, neutral, body.wide);
+                for slot in slots {
+                    emit.store_temp(*slot, dtype, body, lanes);
+                }
+            }
+        });
+    }
+
+    /// Adds the runs to the totals and begins them anew.
+    fn flush_columns(&mut self, from: Value, to: Value) {
+        let nest = self.nest;
+        self.place_temps(from);
+        self.sweep(from, to, 0, &mut |emit, body, _| {
+            for (fold, [total, run]) in nest.folds.iter().zip(&emit.analysis.columns) {
+                let dtype = nest.dtypes[fold.expr];
+                let (old, new) = (emit.temp(*total, dtype, body), emit.temp(*run, dtype, body));
+                let sum = lanes::combine(&mut emit.b, fold.combine, dtype, old, new);
+                emit.store_temp(*total, dtype, body, sum);
+                let neutral = lanes::neutral(&mut emit.b, fold.combine, dtype);
+                let lanes = lanes::repeat(&mut emit.b, dtype, neutral, body.wide);
+                emit.store_temp(*run, dtype, body, lanes);
+            }
+        });
+    }
+
+    /// The position of the first largest element of each row; NaN is larger than every number.
+    fn search(&mut self) {
+        let kept = self.loops_of(Role::Kept);
+        let nest = self.nest;
+        let fold = &nest.folds[0];
+        let dtype = nest.dtypes[fold.expr];
+        self.nested(&kept, &mut |emit| {
+            emit.row();
+            let best = emit.accumulator(Combine::Max, dtype, false);
+            let place = emit.b.declare_var(types::I32);
+            let zero = emit.b.ins().iconst(types::I32, 0);
+            emit.b.def_var(place, zero);
+            let (from, to) = emit.range(emit.inner());
+            count(emit, from, to, 1, &mut |emit, turn| {
+                let mut body = Body { turn, ahead: 0, wide: false, stage: 0, done: HashMap::new() };
+                let Lanes::One(x) = emit.value(fold.expr, &mut body) else {
+                    unreachable!("the body is not wide")
+                };
+                let old = emit.b.use_var(best);
+                let better = emit.larger(dtype, x, old);
+                let new = emit.b.ins().select(better, x, old);
+                emit.b.def_var(best, new);
+                let here = emit.b.ins().ireduce(types::I32, turn);
+                let old = emit.b.use_var(place);
+                let new = emit.b.ins().select(better, here, old);
+                emit.b.def_var(place, new);
+            });
+            emit.rows.clear();
+            let address = emit.row_address(fold.operand, &fold.map);
+            let value = emit.b.use_var(place);
+            lanes::store(&mut emit.b, DType::I32, address, 0, Lanes::One(value));
+        });
+    }
+
+    fn larger(&mut self, dtype: DType, x: Value, old: Value) -> Value {
+        use cranelift_codegen::ir::condcodes::FloatCC;
+        if !dtype.is_float() {
+            let test = if dtype == DType::U8 { IntCC::UnsignedGreaterThan } else { IntCC::SignedGreaterThan };
+            return self.b.ins().icmp(test, x, old);
+        }
+        let above = self.b.ins().fcmp(FloatCC::GreaterThan, x, old);
+        let odd = self.b.ins().fcmp(FloatCC::Unordered, x, x);
+        let fine = self.b.ins().fcmp(FloatCC::Ordered, old, old);
+        let first = self.b.ins().band(odd, fine);
+        self.b.ins().bor(above, first)
+    }
+}

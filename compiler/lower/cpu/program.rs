@@ -1,0 +1,292 @@
+//! The step program: straight-line calls of nests and kernels with barriers between them. Every thread runs it
+//! with its own number and takes its share of each call.
+
+use std::collections::BTreeMap;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder, Value, types};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use strata_runtime::kernels::Entry;
+use strata_runtime::plan::{Deal, Function, Place};
+use strata_runtime::session::Frame;
+
+use super::lanes::memory;
+use super::loops::{Builds, count, when};
+use super::signature;
+
+/// The program of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// What happens, one entry a step of the plan.
+    pub items: Vec<Item>,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// Every thread waits for all.
+    Barrier,
+    /// A call.
+    Invoke(Invoke),
+}
+
+/// A call of a nest or kernel.
+#[derive(Clone, Debug)]
+pub struct Invoke {
+    /// What is called.
+    pub callee: Callee,
+    /// How the dealt axis is shared.
+    pub deal: Deal,
+    /// Tensors: where they lie, and how many bytes into them.
+    pub operands: Vec<(Place, i64)>,
+    /// Loops around the call: how often, and the bytes that each operand moves by.
+    pub around: Vec<(usize, Vec<i64>)>,
+}
+
+/// What is called, and how its words are put together.
+#[derive(Clone, Debug)]
+pub enum Callee {
+    /// `(frame, operands, lo, hi)`; the share is so many turns an index.
+    Nest {
+        /// Its index in the blob.
+        function: usize,
+        /// Turns of the dealt loop for one index of the dealt axis.
+        turns: usize,
+    },
+    /// `(descriptor, operands, [bias,] lo, hi, scratch)`
+    Kernel {
+        /// The kernel.
+        entry: Entry,
+        /// The descriptor's offset in the plan's data.
+        data: usize,
+        /// Whether a bias (null) follows the operands.
+        bias: bool,
+        /// Whether scratch follows the share.
+        scratch: bool,
+        /// Where the outermost loop around is what threads share: the length of the kernel's own axis.
+        whole: Option<usize>,
+    },
+}
+
+/// The program's function.
+pub fn function(program: &Program, functions: &[Function], isa: &dyn TargetIsa) -> ir::Function {
+    let name = ir::UserFuncName::user(0, 1);
+    let mut function = ir::Function::with_name_signature(name, signature(isa, 1, false));
+    let mut context = FunctionBuilderContext::new();
+    let mut b = FunctionBuilder::new(&mut function, &mut context);
+    let block = b.create_block();
+    b.append_block_params_for_function_params(block);
+    b.switch_to_block(block);
+    b.seal_block(block);
+    let frame = b.block_params(block)[0];
+    let mut emit = Emit { functions, isa, b, frame, shares: BTreeMap::new() };
+    emit.share_out(program);
+    for (index, item) in program.items.iter().enumerate() {
+        emit.tick(index);
+        match item {
+            Item::Barrier => emit.barrier(),
+            Item::Invoke(invoke) => emit.invoke(invoke),
+        }
+    }
+    emit.tick(program.items.len());
+    let mut b = emit.b;
+    b.ins().return_(&[]);
+    b.finalize(isa.frontend_config());
+    function
+}
+
+struct Emit<'a, 'b> {
+    functions: &'a [Function],
+    isa: &'a dyn TargetIsa,
+    b: FunctionBuilder<'b>,
+    frame: Value,
+    /// This thread's share of each way of dealing.
+    shares: BTreeMap<(usize, usize), (Value, Value)>,
+}
+
+impl<'b> Builds<'b> for Emit<'_, 'b> {
+    fn builder(&mut self) -> &mut FunctionBuilder<'b> {
+        &mut self.b
+    }
+}
+
+/// The key of a share; the first thread's own work is an axis of length one cut at its end.
+fn key(deal: Deal) -> (usize, usize) {
+    match deal {
+        Deal::First => (1, usize::MAX),
+        Deal::Shares { count, align } => (count, align),
+    }
+}
+
+impl Emit<'_, '_> {
+    fn field(&mut self, offset: usize) -> Value {
+        self.b.ins().load(types::I64, memory(), self.frame, offset as i32)
+    }
+
+    fn word(&mut self, value: i64) -> Value {
+        self.b.ins().iconst(types::I64, value)
+    }
+
+    /// Computes this thread's share of every axis that is dealt.
+    fn share_out(&mut self, program: &Program) {
+        let thread = self.field(std::mem::offset_of!(Frame, thread));
+        let threads = self.field(std::mem::offset_of!(Frame, threads));
+        let next = self.b.ins().iadd_imm_s(thread, 1);
+        for item in &program.items {
+            let Item::Invoke(invoke) = item else { continue };
+            if self.shares.contains_key(&key(invoke.deal)) {
+                continue;
+            }
+            let share = match invoke.deal {
+                Deal::First => {
+                    let zero = self.word(0);
+                    let first = self.b.ins().icmp_imm_s(IntCC::Equal, thread, 0);
+                    let end = self.b.ins().uextend(types::I64, first);
+                    (zero, end)
+                }
+                Deal::Shares { count, align } => {
+                    let lo = self.cut(thread, threads, count, align);
+                    let cut = self.cut(next, threads, count, align);
+                    let last = self.b.ins().icmp(IntCC::Equal, next, threads);
+                    let end = self.word(count as i64);
+                    (lo, self.b.ins().select(last, end, cut))
+                }
+            };
+            self.shares.insert(key(invoke.deal), share);
+        }
+    }
+
+    /// `count * thread / threads / align * align`
+    fn cut(&mut self, thread: Value, threads: Value, count: usize, align: usize) -> Value {
+        let product = self.b.ins().imul_imm_s(thread, count as i64);
+        let cut = self.b.ins().udiv(product, threads);
+        if align == 1 {
+            return cut;
+        }
+        let align = self.word(align as i64);
+        let units = self.b.ins().udiv(cut, align);
+        self.b.ins().imul(units, align)
+    }
+
+    /// Tells the frame's listener, if there is one, that a step begins.
+    fn tick(&mut self, index: usize) {
+        let listener = self.field(std::mem::offset_of!(Frame, tick));
+        let heard = self.b.ins().icmp_imm_s(IntCC::NotEqual, listener, 0);
+        let frame = self.frame;
+        when(self, heard, &mut |emit| {
+            let signature = signature(emit.isa, 2, false);
+            let signature = emit.b.import_signature(signature);
+            let index = emit.word(index as i64);
+            emit.b.ins().call_indirect(signature, listener, &[frame, index]);
+        });
+    }
+
+    fn barrier(&mut self) {
+        let barrier = self.field(std::mem::offset_of!(Frame, barrier));
+        let waits = signature(self.isa, 1, true);
+        let waits = self.b.import_signature(waits);
+        let address = self.kernel(Entry::Barrier);
+        let call = self.b.ins().call_indirect(waits, address, &[barrier]);
+        let failed = self.b.inst_results(call)[0];
+        let (leave, on) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(leave);
+        self.b.ins().brif(failed, leave, &[], on, &[]);
+        self.b.switch_to_block(leave);
+        self.b.seal_block(leave);
+        self.b.ins().return_(&[]);
+        self.b.switch_to_block(on);
+        self.b.seal_block(on);
+    }
+
+    /// The address of a kernel.
+    fn kernel(&mut self, entry: Entry) -> Value {
+        let table = self.field(std::mem::offset_of!(Frame, table));
+        self.b.ins().load(types::I64, memory(), table, entry.offset() as i32)
+    }
+
+    fn invoke(&mut self, invoke: &Invoke) {
+        let (lo, hi) = self.shares[&key(invoke.deal)];
+        let some = self.b.ins().icmp(IntCC::SignedLessThan, lo, hi);
+        when(self, some, &mut |emit| {
+            let operands: Vec<Value> =
+                invoke.operands.iter().map(|(place, offset)| emit.address(*place, *offset)).collect();
+            let dealt = matches!(invoke.callee, Callee::Kernel { whole: Some(_), .. });
+            emit.around(&invoke.around, dealt.then_some((lo, hi)), operands, &mut |emit, operands| {
+                emit.call(&invoke.callee, operands, lo, hi);
+            });
+        });
+    }
+
+    /// Runs `body` in loops that move the operands; `share` is the part of the outermost.
+    fn around(
+        &mut self,
+        loops: &[(usize, Vec<i64>)],
+        share: Option<(Value, Value)>,
+        operands: Vec<Value>,
+        body: &mut dyn FnMut(&mut Self, &[Value]),
+    ) {
+        let Some(((turns, steps), rest)) = loops.split_first() else { return body(self, &operands) };
+        let (from, to) = match share {
+            Some(share) => share,
+            None => (self.word(0), self.word(*turns as i64)),
+        };
+        count(self, from, to, 1, &mut |emit, turn| {
+            let moved = operands.iter().zip(steps).map(|(operand, step)| {
+                let bytes = emit.b.ins().imul_imm_s(turn, *step);
+                emit.b.ins().iadd(*operand, bytes)
+            });
+            let moved = moved.collect();
+            emit.around(rest, None, moved, body);
+        });
+    }
+
+    fn call(&mut self, callee: &Callee, operands: &[Value], lo: Value, hi: Value) {
+        let (address, words) = match callee {
+            Callee::Nest { function, turns } => {
+                let code = self.field(std::mem::offset_of!(Frame, code));
+                let offset = self.functions[*function].offset as i64;
+                let address = self.b.ins().iadd_imm_s(code, offset);
+                let mut words = vec![self.frame];
+                words.extend(operands);
+                for bound in [lo, hi] {
+                    words.push(self.b.ins().imul_imm_s(bound, *turns as i64));
+                }
+                (address, words)
+            }
+            Callee::Kernel { entry, data, bias, scratch, whole } => {
+                let base = self.field(std::mem::offset_of!(Frame, data));
+                let mut words = vec![self.b.ins().iadd_imm_s(base, *data as i64)];
+                words.extend(operands);
+                if *bias {
+                    words.push(self.word(0));
+                }
+                match whole {
+                    None => words.extend([lo, hi]),
+                    Some(length) => words.extend([self.word(0), self.word(*length as i64)]),
+                }
+                if *scratch {
+                    words.push(self.field(std::mem::offset_of!(Frame, local)));
+                }
+                (self.kernel(*entry), words)
+            }
+        };
+        let signature = signature(self.isa, words.len(), false);
+        let signature = self.b.import_signature(signature);
+        self.b.ins().call_indirect(signature, address, &words);
+    }
+
+    /// Where a tensor lies.
+    fn address(&mut self, place: Place, offset: i64) -> Value {
+        let (base, at) = match place {
+            Place::Variable(at) => (self.field(std::mem::offset_of!(Frame, variables)), at),
+            Place::Scratch(at) => (self.field(std::mem::offset_of!(Frame, scratch)), at),
+            Place::Clock(at) => (self.field(std::mem::offset_of!(Frame, clock)), at),
+            Place::Input(i) => {
+                let inputs = self.field(std::mem::offset_of!(Frame, inputs));
+                (self.b.ins().load(types::I64, memory(), inputs, (i * 8) as i32), 0)
+            }
+        };
+        self.b.ins().iadd_imm_s(base, at as i64 + offset)
+    }
+}

@@ -1,0 +1,647 @@
+//! Groups a graph into kernels: products, convolutions, poolings, and loop nests that compute everything in
+//! between without storing it.
+//!
+//! A value is stored where something needs it in memory (outputs, updates, operands of kernels, operands of
+//! argmax, the results of reductions and of what is not element by element), and where several nests use it
+//! and it is dear: more than [`CHEAP_OPS`] operators, a function like `exp`, or more than one full tensor to
+//! read. Everything else is computed again wherever it is used: numbers, indices, random numbers, broadcasts.
+//! Before a broadcast multiplies the work, what is not cheap is stored too.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
+
+use super::build::{Built, Sink, Task, Trouble, What, build};
+use super::nest::{Combine, Role};
+use super::product::{Operand, Product, product};
+use super::values::{Source, Stored, View, leaf, row_major, same_order, view};
+use super::window::{convolve_desc, pool_desc};
+use crate::graph::{Graph, OriginId, ValueId};
+use crate::ops::reduce::neutral;
+use crate::ops::{Op, Reduction, Scalar, Unary};
+use crate::types::DType;
+
+/// Operators that it costs less to repeat than to store.
+const CHEAP_OPS: u32 = 2;
+/// Operators on single numbers that are repeated.
+const CHEAP_SCALAR_OPS: u32 = 64;
+/// Results of one nest. More would only press on registers; picked by feel.
+const MOST_SINKS: usize = 6;
+
+/// A graph in kernels, in an order in which they may run.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// What runs.
+    pub units: Vec<Unit>,
+    /// Which values are stored.
+    pub stored: Stored,
+    /// The copies: what is copied, and the order of its axes.
+    pub copies: Vec<(ValueId, Vec<usize>)>,
+    /// Where each update's new value lies, in the graph's order.
+    pub updates: Vec<Source>,
+    /// Where each output lies, in the graph's order.
+    pub outputs: Vec<Source>,
+}
+
+/// One kernel.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// What it does.
+    pub work: Work,
+    /// What it reads.
+    pub reads: Vec<Source>,
+    /// What it writes.
+    pub writes: Vec<Source>,
+    /// Where its (first) result comes from.
+    pub origin: OriginId,
+}
+
+/// What a kernel does.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Nests one after the other; several where a tensor is put together from parts.
+    Nests(Vec<Built>),
+    /// A product.
+    Product(Box<Product>),
+    /// A convolution or one of its gradients.
+    Convolve(Entry, Box<ConvolveDesc>),
+    /// A pooling or its gradient.
+    Pool(Entry, Box<PoolDesc>),
+}
+
+/// Groups `graph` into kernels. `all`: store everything and fuse nothing.
+pub fn fuse(graph: &Graph, all: bool) -> Fused {
+    let mut wanted = BTreeSet::new();
+    loop {
+        let needed = needed(graph);
+        let stored = decide(graph, &needed, &wanted, all);
+        match assemble(graph, &needed, stored, all) {
+            Ok(fused) => return fused,
+            Err(value) => {
+                let new = wanted.insert(value);
+                assert!(new, "{value:?} is stored already, so no index into it can be in the way");
+            }
+        }
+    }
+}
+
+/// Which values outputs and updates depend on.
+fn needed(graph: &Graph) -> Vec<bool> {
+    let mut needed = vec![false; graph.len()];
+    for value in graph.outputs.iter().map(|o| o.value).chain(graph.updates.iter().map(|u| u.value)) {
+        needed[value.0 as usize] = true;
+    }
+    for value in graph.values().rev() {
+        if needed[value.0 as usize] {
+            graph.args(value).iter().for_each(|arg| needed[arg.0 as usize] = true);
+        }
+    }
+    needed
+}
+
+/// What it would take to compute one element of a value from what is stored for certain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Effort {
+    ops: u32,
+    dear: bool,
+    /// Full tensors that are read, and the elements of the largest.
+    loads: u32,
+}
+
+fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<ValueId>) -> Effort {
+    if leaf(graph, value).is_some() || is_kernel(graph.op(value)) || wanted.contains(&value) {
+        return Effort { ops: 0, dear: false, loads: 1 };
+    }
+    let elements = graph.ty(value).elements();
+    let mut sum = Effort::default();
+    for arg in graph.args(value) {
+        let of = efforts[arg.0 as usize];
+        sum.ops += of.ops;
+        sum.dear |= of.dear;
+        // What is repeated along an axis stays in the cache.
+        sum.loads += if graph.ty(arg).elements() * 2 > elements { of.loads } else { 0 };
+    }
+    let (ops, dear) = match graph.op(value) {
+        Op::Unary(op) => match op {
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos => {
+                (1, true)
+            }
+            Unary::Neg
+            | Unary::Sqrt
+            | Unary::Abs
+            | Unary::Sign
+            | Unary::Floor
+            | Unary::Not => (1, false),
+        },
+        Op::Binary(op) => (1, *op == crate::ops::Binary::Pow),
+        Op::Select | Op::Cast(_) | Op::Random { .. } => (1, false),
+        _ => (0, false), // layout and leaves cost nothing
+    };
+    Effort { ops: sum.ops + ops, dear: sum.dear || dear, loads: sum.loads }
+}
+
+/// Whether a value is made by a kernel or a nest of its own in any case.
+fn is_kernel(op: &Op) -> bool {
+    match op {
+        Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Contract { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_) => true,
+        Op::Input(_)
+        | Op::Variable(_)
+        | Op::Seed
+        | Op::Step
+        | Op::Training
+        | Op::Gradient(_)
+        | Op::Constant(..)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Stop
+        | Op::Broadcast { .. }
+        | Op::Transpose { .. }
+        | Op::Reshape { .. }
+        | Op::Slice { .. } => false,
+    }
+}
+
+/// Decides which values are stored; see the head of this file.
+fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool) -> Stored {
+    let mut wanted: BTreeSet<ValueId> = wanted.clone();
+    wanted.extend(graph.outputs.iter().map(|o| o.value));
+    wanted.extend(graph.updates.iter().map(|u| u.value));
+    let mut efforts = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        efforts.push(effort(graph, value, &efforts, &wanted));
+    }
+    let cheap = |value: ValueId| {
+        let effort = efforts[value.0 as usize];
+        let scalar = graph.ty(value).elements() == 1 && effort.ops <= CHEAP_SCALAR_OPS;
+        scalar || (effort.ops <= CHEAP_OPS && !effort.dear && effort.loads <= 1)
+    };
+    let mut stored = vec![false; graph.len()];
+    // The nests that would compute a value; two are as good as many.
+    let mut within: Vec<BTreeSet<ValueId>> = vec![BTreeSet::new(); graph.len()];
+    for value in graph.values().rev().filter(|v| needed[v.0 as usize]) {
+        if leaf(graph, value).is_some() {
+            continue;
+        }
+        let at = value.0 as usize;
+        let op = graph.op(value);
+        let repeats = matches!(op, Op::Constant(..) | Op::Index { .. } | Op::Broadcast { .. });
+        let several = within[at].len() > 1 && !cheap(value) && !repeats;
+        stored[at] = is_kernel(op) || wanted.contains(&value) || several || (all && !repeats);
+        match op {
+            Op::Contract { .. } => {
+                graph.args(value).iter().for_each(|arg| {
+                    wanted.insert(view(graph, *arg).base);
+                });
+            }
+            Op::Convolve(_)
+            | Op::ConvolveInput(..)
+            | Op::ConvolveKernel(..)
+            | Op::Pool(_)
+            | Op::PoolInput(_) => graph.args(value).iter().for_each(|arg| {
+                wanted.insert(same_order(graph, *arg));
+            }),
+            Op::ArgMax { .. } => wanted.extend(graph.args(value)),
+            _ => {
+                let users =
+                    if stored[at] { BTreeSet::from([value]) } else { std::mem::take(&mut within[at]) };
+                for arg in graph.args(value) {
+                    let elements = graph.ty(arg).elements();
+                    if matches!(op, Op::Broadcast { .. })
+                        && elements > 1
+                        && elements < graph.ty(value).elements()
+                        && !cheap(arg)
+                    {
+                        wanted.insert(arg);
+                    }
+                    let room = 2usize.saturating_sub(within[arg.0 as usize].len());
+                    let new: Vec<ValueId> = users.iter().copied().take(room.max(1)).collect();
+                    within[arg.0 as usize].extend(new);
+                }
+            }
+        }
+    }
+    Stored { values: stored }
+}
+
+/// Builds all units; fails with a value that must be stored first.
+fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result<Fused, ValueId> {
+    let mut fused =
+        Fused { units: Vec::new(), stored, copies: Vec::new(), updates: Vec::new(), outputs: Vec::new() };
+    let mut groups: Vec<Group> = Vec::new();
+    let made: Vec<ValueId> =
+        graph.values().filter(|v| needed[v.0 as usize] && fused.stored.values[v.0 as usize]).collect();
+    for value in made {
+        let origin = graph.node(value).origin;
+        for (task, origin) in tasks(graph, value, &mut fused) {
+            groups.push(Group::Nest(vec![task], origin));
+        }
+        if let Some(unit) = kernel(graph, value, &fused) {
+            groups.push(Group::Kernel(Unit { origin, ..unit }));
+        } else if let Some(parts) = parts(graph, value) {
+            groups.push(Group::Nest(parts, origin));
+        }
+    }
+    for update in &graph.updates {
+        let source = place(graph, update.value, &mut fused, &mut groups);
+        fused.updates.push(source);
+    }
+    for output in &graph.outputs {
+        let source = place(graph, output.value, &mut fused, &mut groups);
+        fused.outputs.push(source);
+    }
+    fused.units = units(graph, &fused.stored, groups, all)?;
+    Ok(fused)
+}
+
+/// A unit in the making.
+enum Group {
+    Kernel(Unit),
+    /// Several tasks only where one tensor is put together from parts.
+    Nest(Vec<Task>, OriginId),
+}
+
+/// The place of a value that is an output or update: its own, or a copy of what was there before the step.
+fn place(graph: &Graph, value: ValueId, fused: &mut Fused, groups: &mut Vec<Group>) -> Source {
+    if leaf(graph, value).is_none() {
+        return Source::Value(value);
+    }
+    let order = (0..graph.ty(value).rank()).collect();
+    let (source, task) = copy(graph, value, order, &mut fused.copies);
+    if let Some(task) = task {
+        groups.push(Group::Nest(vec![task], graph.node(value).origin));
+    }
+    source
+}
+
+/// A copy of a value with its axes in another order, and the task that makes it if there was none yet.
+fn copy(
+    graph: &Graph,
+    value: ValueId,
+    order: Vec<usize>,
+    copies: &mut Vec<(ValueId, Vec<usize>)>,
+) -> (Source, Option<Task>) {
+    let key = (value, order);
+    if let Some(at) = copies.iter().position(|c| *c == key) {
+        return (Source::Copy(at), None);
+    }
+    let source = Source::Copy(copies.len());
+    let dims = graph.ty(value).dims();
+    let space: Vec<usize> = key.1.iter().map(|axis| dims[*axis]).collect();
+    let sink = Sink {
+        what: What::Value(value, key.1.clone()),
+        combine: None,
+        target: source,
+        strides: row_major(&space),
+        start: 0,
+    };
+    copies.push(key);
+    (source, Some(Task { roles: vec![Role::Kept; space.len()], space, sinks: vec![sink] }))
+}
+
+/// The copies that the kernel of `value` needs first.
+fn tasks(graph: &Graph, value: ValueId, fused: &mut Fused) -> Vec<(Task, OriginId)> {
+    let Op::Contract { batch, sum } = graph.op(value) else { return Vec::new() };
+    let product = product(graph, value, batch, sum);
+    let mut made = Vec::new();
+    for operand in &product.operands {
+        if let Operand::Copy(value, order) = operand {
+            let (_, task) = copy(graph, *value, order.clone(), &mut fused.copies);
+            made.extend(task.map(|task| (task, graph.node(*value).origin)));
+        }
+    }
+    made
+}
+
+/// The unit of a value that a kernel of the runtime computes.
+fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
+    let args = graph.args(value);
+    let here = |value: ValueId| {
+        let base = same_order(graph, value);
+        leaf(graph, base).unwrap_or(Source::Value(base))
+    };
+    let dims = |value: ValueId| graph.ty(value).dims();
+    let (work, reads) = match graph.op(value) {
+        Op::Contract { batch, sum } => {
+            let product = product(graph, value, batch, sum);
+            let reads = product.operands.iter().map(|operand| operand_source(graph, operand, fused)).collect();
+            (Work::Product(Box::new(product)), reads)
+        }
+        Op::Convolve(c) => {
+            let desc = convolve_desc(c, &dims(args[0]), &dims(args[1]));
+            (Work::Convolve(Entry::Convolve, Box::new(desc)), vec![here(args[0]), here(args[1])])
+        }
+        Op::ConvolveInput(c, _) => {
+            let desc = convolve_desc(c, &dims(value), &dims(args[1]));
+            (Work::Convolve(Entry::ConvolveInputGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
+        }
+        Op::ConvolveKernel(c, _) => {
+            let desc = convolve_desc(c, &dims(args[0]), &dims(value));
+            (Work::Convolve(Entry::ConvolveWeightGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
+        }
+        Op::Pool(p) => {
+            let desc = pool_desc(p, &dims(args[0]));
+            let entry = if p.op == Reduction::Max { Entry::MaxPool } else { Entry::SumPool };
+            (Work::Pool(entry, Box::new(desc)), vec![here(args[0])])
+        }
+        Op::PoolInput(p) => {
+            let desc = pool_desc(p, &dims(args[0]));
+            if p.op == Reduction::Max {
+                let reads = vec![here(args[0]), here(args[1])];
+                (Work::Pool(Entry::MaxPoolGradient, Box::new(desc)), reads)
+            } else {
+                (Work::Pool(Entry::SumPoolGradient, Box::new(desc)), vec![here(args[1])])
+            }
+        }
+        _ => return None, // a nest computes it
+    };
+    Some(Unit { work, reads, writes: vec![Source::Value(value)], origin: graph.node(value).origin })
+}
+
+/// What an operand of a product lies in.
+fn operand_source(graph: &Graph, operand: &Operand, fused: &Fused) -> Source {
+    match operand {
+        Operand::View(View { base, .. }) => leaf(graph, *base).unwrap_or(Source::Value(*base)),
+        Operand::Copy(value, order) => {
+            let at = fused.copies.iter().position(|(v, o)| v == value && o == order);
+            Source::Copy(at.expect("copies are made before their users"))
+        }
+    }
+}
+
+/// The tasks that compute a stored value by nests: one, or one a part.
+fn parts(graph: &Graph, value: ValueId) -> Option<Vec<Task>> {
+    let dims = graph.ty(value).dims();
+    let target = Source::Value(value);
+    let args = graph.args(value);
+    let kept = |space: Vec<usize>, sink: Sink| Task { roles: vec![Role::Kept; space.len()], space, sinks: vec![sink] };
+    let part = |arg: ValueId, axis: usize, from: usize| {
+        let strides = row_major(&dims);
+        let start = strides[axis] * from as i64;
+        let space = graph.ty(arg).dims();
+        let order = (0..space.len()).collect();
+        kept(space, Sink { what: What::Value(arg, order), combine: None, target, strides, start })
+    };
+    let fill = |number: Scalar| {
+        let what = What::Number(number, graph.ty(value).dtype);
+        kept(dims.clone(), Sink { what, combine: None, target, strides: row_major(&dims), start: 0 })
+    };
+    match graph.op(value) {
+        Op::Pad { axis, low, .. } => {
+            let low = low.known().expect("sizes in a graph are bound") as usize;
+            Some(vec![fill(Scalar::new(0.0)), part(args[0], *axis, low)])
+        }
+        Op::Concat { axis } => {
+            let mut from = 0;
+            let tasks = args.iter().map(|arg| {
+                let task = part(*arg, *axis, from);
+                from += graph.ty(*arg).dims()[*axis];
+                task
+            });
+            Some(tasks.collect())
+        }
+        Op::Reduce { op, axes } => {
+            let combine = match op {
+                Reduction::Sum => Combine::Sum,
+                Reduction::Max => Combine::Max,
+                Reduction::Min => Combine::Min,
+            };
+            if graph.ty(args[0]).elements() == 0 {
+                let number = Scalar::new(neutral(*op, graph.ty(value).dtype));
+                return Some(vec![fill(number)]);
+            }
+            Some(vec![fold(graph, value, args[0], axes, combine)])
+        }
+        Op::ArgMax { .. } if graph.ty(args[0]).elements() == 0 => Some(vec![fill(Scalar::new(0.0))]),
+        Op::ArgMax { axis } => Some(vec![fold(graph, value, args[0], &[*axis], Combine::ArgMax)]),
+        _ => {
+            let order = (0..dims.len()).collect();
+            let strides = row_major(&dims);
+            Some(vec![kept(dims, Sink { what: What::Value(value, order), combine: None, target, strides, start: 0 })])
+        }
+    }
+}
+
+/// The task of a reduction.
+fn fold(graph: &Graph, value: ValueId, arg: ValueId, axes: &[usize], combine: Combine) -> Task {
+    let space = graph.ty(arg).dims();
+    let mut roles = vec![Role::Kept; space.len()];
+    // Axes of size one take no part: they must not decide about the order of a sum.
+    let long = |axis: &usize| space[*axis] != 1 || combine == Combine::ArgMax;
+    for axis in axes.iter().filter(|axis| long(axis)) {
+        roles[*axis] = if combine == Combine::ArgMax { Role::Row } else { Role::Outer };
+    }
+    for axis in (0..space.len()).rev().filter(long) {
+        match roles[axis] {
+            Role::Kept => break,
+            Role::Outer | Role::Row => roles[axis] = Role::Row,
+        }
+    }
+    let mut strides = vec![0; space.len()];
+    let kept: Vec<usize> = (0..space.len()).filter(|axis| !axes.contains(axis)).collect();
+    let sizes: Vec<usize> = kept.iter().map(|axis| space[*axis]).collect();
+    for (axis, stride) in kept.iter().zip(row_major(&sizes)) {
+        strides[*axis] = stride;
+    }
+    let order = (0..space.len()).collect();
+    let sink = Sink {
+        what: What::Value(arg, order),
+        combine: Some(combine),
+        target: Source::Value(value),
+        strides,
+        start: 0,
+    };
+    Task { space, roles, sinks: vec![sink] }
+}
+
+/// Builds the nests, merging those that run over one space, and orders all units.
+fn units(graph: &Graph, stored: &Stored, groups: Vec<Group>, all: bool) -> Result<Vec<Unit>, ValueId> {
+    let mut made: Vec<(Option<Task>, Unit)> = Vec::new();
+    // Which unit makes a tensor.
+    let mut makers: BTreeMap<Source, usize> = BTreeMap::new();
+    for group in groups {
+        let (tasks, origin) = match group {
+            Group::Kernel(unit) => {
+                unit.writes.iter().for_each(|w| {
+                    makers.insert(*w, made.len());
+                });
+                made.push((None, unit));
+                continue;
+            }
+            Group::Nest(tasks, origin) => (tasks, origin),
+        };
+        let built = tasks.iter().map(|task| built(graph, stored, task)).collect::<Result<Vec<Built>, _>>()?;
+        let unit = nest_unit(built, &tasks, origin);
+        let single = (tasks.len() == 1 && !all).then(|| tasks[0].clone());
+        if let Some(task) = &single
+            && let Some((host, task, built)) = find_host(graph, stored, &made, &makers, task, &unit)
+        {
+            unit.writes.iter().for_each(|w| {
+                makers.insert(*w, host);
+            });
+            made[host].1 = nest_unit(vec![built], std::slice::from_ref(&task), made[host].1.origin);
+            made[host].0 = Some(task);
+            continue;
+        }
+        unit.writes.iter().for_each(|w| {
+            makers.insert(*w, made.len());
+        });
+        made.push((single, unit));
+    }
+    Ok(made.into_iter().map(|(_, unit)| unit).collect())
+}
+
+fn built(graph: &Graph, stored: &Stored, task: &Task) -> Result<Built, ValueId> {
+    build(graph, stored, task).map_err(|trouble| match trouble {
+        Trouble::Store(value) => value,
+        Trouble::Apart => unreachable!("a task with one result depends on no other"),
+    })
+}
+
+fn nest_unit(built: Vec<Built>, tasks: &[Task], origin: OriginId) -> Unit {
+    let writes: BTreeSet<Source> = tasks.iter().flat_map(|t| t.sinks.iter().map(|s| s.target)).collect();
+    let reads: BTreeSet<Source> = built.iter().flat_map(reads_of).collect();
+    Unit {
+        work: Work::Nests(built),
+        reads: reads.into_iter().filter(|r| !writes.contains(r)).collect(),
+        writes: writes.into_iter().collect(),
+        origin,
+    }
+}
+
+/// What the loads of a nest touch.
+fn reads_of(built: &Built) -> Vec<Source> {
+    let mut loaded: Vec<usize> = Vec::new();
+    for expr in &built.nest.exprs {
+        if let super::nest::Expr::Load(operand, _) = expr {
+            loaded.push(*operand);
+        }
+    }
+    loaded.into_iter().map(|operand| built.sources[operand]).collect()
+}
+
+/// A unit made before that could compute `task` in the same pass.
+fn find_host(
+    graph: &Graph,
+    stored: &Stored,
+    made: &[(Option<Task>, Unit)],
+    makers: &BTreeMap<Source, usize>,
+    task: &Task,
+    unit: &Unit,
+) -> Option<(usize, Task, Built)> {
+    let mut candidates: BTreeSet<usize> = BTreeSet::new();
+    for read in &unit.reads {
+        candidates.extend(makers.get(read));
+        for (i, (_, other)) in made.iter().enumerate() {
+            // Sharing a single number is no reason.
+            if other.reads.contains(read) && size_of_source(graph, *read) > 1 {
+                candidates.insert(i);
+            }
+        }
+    }
+    for host in candidates.into_iter().rev() {
+        let (Some(first), other) = &made[host] else { continue };
+        if !compatible(first, task) || reaches(made, makers, host, unit) {
+            continue;
+        }
+        let mut merged = first.clone();
+        merged.roles = join_roles(first, task);
+        merged.sinks.extend(task.sinks.iter().cloned());
+        if let Ok(built) = build(graph, stored, &merged)
+            && built.nest.pattern() != super::nest::Pattern::Columns
+        {
+            let _ = other;
+            return Some((host, merged, built));
+        }
+    }
+    None
+}
+
+fn size_of_source(graph: &Graph, source: Source) -> usize {
+    match source {
+        Source::Value(value) => graph.ty(value).elements(),
+        Source::Input(i) => graph.inputs[i.0 as usize].ty.elements(),
+        Source::Variable(v) => graph.variables[v.0 as usize].ty.elements(),
+        Source::Seed | Source::Step | Source::Updated(_) | Source::Copy(_) => 1,
+    }
+}
+
+/// Whether two tasks can run over one space: equal axes, and folds over the same rows or none.
+fn compatible(a: &Task, b: &Task) -> bool {
+    let folds = |t: &Task| t.sinks.iter().any(|s| s.combine.is_some());
+    let search = |t: &Task| t.sinks.iter().any(|s| s.combine == Some(Combine::ArgMax));
+    let rows = |t: &Task| !t.roles.contains(&Role::Outer);
+    let shifted = |t: &Task| t.sinks.iter().any(|s| s.start != 0);
+    let leading = |t: &Task| {
+        let first = t.roles.iter().position(|r| *r != Role::Kept);
+        first.is_none_or(|first| t.roles[first..].iter().enumerate().all(|(i, r)| *r != Role::Kept || t.space[first + i] == 1))
+    };
+    a.space == b.space
+        && a.sinks.len() + b.sinks.len() <= MOST_SINKS
+        && !search(a)
+        && !search(b)
+        && !shifted(a)
+        && !shifted(b)
+        && (!folds(a) || !folds(b) || a.roles == b.roles)
+        && rows(a)
+        && rows(b)
+        && leading(a)
+        && leading(b)
+        && a.space.iter().product::<usize>() > 0
+}
+
+fn join_roles(a: &Task, b: &Task) -> Vec<Role> {
+    if a.roles.contains(&Role::Row) { a.roles.clone() } else { b.roles.clone() }
+}
+
+/// Whether `unit` depends on `host` through a unit in between.
+fn reaches(
+    made: &[(Option<Task>, Unit)],
+    makers: &BTreeMap<Source, usize>,
+    host: usize,
+    unit: &Unit,
+) -> bool {
+    let mut seen: HashSet<usize> = HashSet::new();
+    let direct = unit.reads.iter().filter_map(|r| makers.get(r).copied());
+    let mut open: Vec<usize> = direct.filter(|m| *m != host).collect();
+    while let Some(at) = open.pop() {
+        if !seen.insert(at) {
+            continue;
+        }
+        for maker in made[at].1.reads.iter().filter_map(|r| makers.get(r).copied()) {
+            if maker == host {
+                return true;
+            }
+            open.push(maker);
+        }
+    }
+    false
+}
+
+/// The dtype of what a nest stores for a value.
+pub fn dtype_of(graph: &Graph, source: Source, fused: &Fused) -> (DType, Vec<usize>) {
+    let of = |ty: &crate::types::Type| (ty.dtype, ty.dims());
+    match source {
+        Source::Value(value) => of(graph.ty(value)),
+        Source::Input(i) => of(&graph.inputs[i.0 as usize].ty),
+        Source::Variable(v) | Source::Updated(v) => of(&graph.variables[v.0 as usize].ty),
+        Source::Seed | Source::Step => (DType::I64, Vec::new()),
+        Source::Copy(at) => {
+            let (value, order) = &fused.copies[at];
+            let (dtype, dims) = of(graph.ty(*value));
+            (dtype, order.iter().map(|axis| dims[*axis]).collect())
+        }
+    }
+}

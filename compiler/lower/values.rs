@@ -1,0 +1,228 @@
+//! Which values of a graph have a place in memory, and how kernels see them through layout operators.
+
+use crate::graph::{Graph, ValueId};
+use crate::ops::{InputId, Op, VariableId};
+
+/// A tensor in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// What the caller supplies.
+    Input(InputId),
+    /// A variable at the beginning of the step.
+    Variable(VariableId),
+    /// The run's seed.
+    Seed,
+    /// The number of the step.
+    Step,
+    /// A value of the graph.
+    Value(ValueId),
+    /// A variable once everything has read its old value, where its new value was made elsewhere.
+    Updated(VariableId),
+    /// A copy, in another order of axes or at another place: an index into `Fused::copies`.
+    Copy(usize),
+}
+
+/// Which values are stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// By value: whether a kernel or a nest of its own makes it.
+    pub values: Vec<bool>,
+}
+
+impl Stored {
+    /// Where a value lies, if it does.
+    pub fn source(&self, graph: &Graph, value: ValueId) -> Option<Source> {
+        if let Some(leaf) = leaf(graph, value) {
+            return Some(leaf);
+        }
+        self.values[value.0 as usize].then_some(Source::Value(value))
+    }
+}
+
+/// Where a value lies that is there before the step begins.
+pub fn leaf(graph: &Graph, value: ValueId) -> Option<Source> {
+    match graph.op(value) {
+        Op::Input(i) => Some(Source::Input(*i)),
+        Op::Variable(v) => Some(Source::Variable(*v)),
+        Op::Seed => Some(Source::Seed),
+        Op::Step => Some(Source::Step),
+        Op::Training
+        | Op::Gradient(_)
+        | Op::Constant(..)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Stop
+        | Op::Broadcast { .. }
+        | Op::Transpose { .. }
+        | Op::Reshape { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Contract { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_) => None,
+    }
+}
+
+/// Distances between neighbours along each axis of a contiguous tensor, in elements.
+pub fn row_major(dims: &[usize]) -> Vec<i64> {
+    let mut strides = vec![1; dims.len()];
+    for axis in (1..dims.len()).rev() {
+        strides[axis - 1] = strides[axis] * dims[axis].max(1) as i64;
+    }
+    strides
+}
+
+/// A value as seen in the memory of another: through layout operators alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The value that lies in memory, row-major.
+    pub base: ValueId,
+    /// Elements before the first.
+    pub start: i64,
+    /// Sizes of the viewed value's axes.
+    pub dims: Vec<usize>,
+    /// Elements between neighbours along each.
+    pub strides: Vec<i64>,
+}
+
+/// The deepest base through which a value can be seen with fixed strides.
+pub fn view(graph: &Graph, value: ValueId) -> View {
+    through(graph, value).unwrap_or_else(|| plain(graph, value))
+}
+
+/// The deepest base that holds the same elements in the same order.
+pub fn same_order(graph: &Graph, value: ValueId) -> ValueId {
+    match graph.op(value) {
+        Op::Stop | Op::Reshape { .. } => same_order(graph, graph.args(value)[0]),
+        Op::Input(_)
+        | Op::Variable(_)
+        | Op::Seed
+        | Op::Step
+        | Op::Training
+        | Op::Gradient(_)
+        | Op::Constant(..)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Broadcast { .. }
+        | Op::Transpose { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Contract { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_) => value,
+    }
+}
+
+fn plain(graph: &Graph, value: ValueId) -> View {
+    let dims = graph.ty(value).dims();
+    View { base: value, start: 0, strides: row_major(&dims), dims }
+}
+
+/// The view through this value's operator, if it is one of layout and the strides allow it.
+fn through(graph: &Graph, value: ValueId) -> Option<View> {
+    let inner = |of: ValueId| view(graph, of);
+    let arg = || graph.args(value)[0];
+    let dims = graph.ty(value).dims();
+    match graph.op(value) {
+        Op::Stop => Some(inner(arg())),
+        Op::Transpose { order } => {
+            let inner = inner(arg());
+            let strides = order.iter().map(|of| inner.strides[*of]).collect();
+            Some(View { strides, dims, ..inner })
+        }
+        Op::Slice { axis, start, .. } => {
+            let mut inner = inner(arg());
+            inner.start += start.known()? as i64 * inner.strides[*axis];
+            Some(View { dims, ..inner })
+        }
+        Op::Broadcast { from, .. } => {
+            let inner = inner(arg());
+            let mut strides = vec![0; dims.len()];
+            for (axis, to) in from.iter().enumerate() {
+                strides[*to] = if inner.dims[axis] == 1 { 0 } else { inner.strides[axis] };
+            }
+            Some(View { strides, dims, ..inner })
+        }
+        Op::Reshape { .. } => {
+            let inner = inner(arg());
+            let strides = regroup(&inner.dims, &inner.strides, &dims)?;
+            Some(View { strides, dims, ..inner })
+        }
+        Op::Input(_)
+        | Op::Variable(_)
+        | Op::Seed
+        | Op::Step
+        | Op::Training
+        | Op::Gradient(_)
+        | Op::Constant(..)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Pad { .. }
+        | Op::Concat { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Contract { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_) => None,
+    }
+}
+
+/// Strides of the same elements under other axes, where there are such.
+fn regroup(dims: &[usize], strides: &[i64], to: &[usize]) -> Option<Vec<i64>> {
+    if to.contains(&0) {
+        return Some(row_major(to));
+    }
+    // Runs of axes that lie one in the other, from the last: (elements, distance of neighbours).
+    let mut runs: Vec<(usize, i64)> = Vec::new();
+    for (dim, stride) in dims.iter().zip(strides).rev().filter(|(dim, _)| **dim != 1) {
+        match runs.last_mut() {
+            Some((count, step)) if *stride == *step * *count as i64 => *count *= dim,
+            _ => runs.push((*dim, *stride)),
+        }
+    }
+    let mut runs = runs.into_iter();
+    let (mut left, mut step) = runs.next().unwrap_or((1, 1));
+    let mut result = vec![1; to.len()];
+    for (axis, dim) in to.iter().enumerate().rev() {
+        if *dim == 1 {
+            continue;
+        }
+        if left == 1 {
+            (left, step) = runs.next()?;
+        }
+        if left % dim != 0 {
+            return None;
+        }
+        result[axis] = step;
+        step *= *dim as i64;
+        left /= dim;
+    }
+    Some(result)
+}

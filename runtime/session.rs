@@ -1,0 +1,424 @@
+//! Runs plans: owns the memory and the threads, and carries variables from step to step.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::code::Code;
+use crate::kernels::{TABLE, Table, table};
+use crate::plan::{ALIGN, Buffer, Layout, Place, Plan, VERSION};
+use crate::tensor::{DType, Tensor};
+use crate::threads::{Barrier, Panicked, Pinning, Threads};
+
+/// What changes from step to step.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// The run's seed.
+    pub seed: i64,
+    /// Updates applied before the step.
+    pub step: i64,
+}
+
+/// What one thread's run of a step program is given. Generated code reads it by the offsets of its fields.
+#[repr(C)]
+pub struct Frame {
+    /// The kernels.
+    pub table: *const Table,
+    /// The first byte of the plan's code.
+    pub code: *const u8,
+    /// The arena of variables.
+    pub variables: *mut u8,
+    /// The scratch arena.
+    pub scratch: *mut u8,
+    /// This thread's own scratch.
+    pub local: *mut u8,
+    /// The plan's read-only bytes.
+    pub data: *const u8,
+    /// Where each input lies.
+    pub inputs: *const *const u8,
+    /// Seed and step.
+    pub clock: *const Clock,
+    /// Where threads wait for each other.
+    pub barrier: *const Barrier,
+    /// This thread's number.
+    pub thread: u64,
+    /// How many there are.
+    pub threads: u64,
+    /// Called before each step with its index, and after the last, if it is not null.
+    pub tick: Option<unsafe extern "C" fn(*const Frame, u64)>,
+    /// For `tick`.
+    pub ticks: *const Ticks,
+}
+
+/// The step program.
+pub type Entry = unsafe extern "C" fn(*const Frame);
+
+/// What `tick` writes: when each step began on this thread.
+pub struct Ticks {
+    origin: Instant,
+    /// Nanoseconds since `origin`.
+    at: Vec<AtomicU64>,
+}
+
+/// Why a plan cannot be loaded or run.
+#[derive(Debug)]
+pub enum SessionError {
+    /// The plan was made for another format or another table of kernels.
+    Version {
+        /// What the plan says.
+        found: u64,
+        /// What this runtime knows.
+        known: u64,
+    },
+    /// The plan lays the variables out differently.
+    Layout,
+    /// There is no variable, or input, of this name.
+    Unknown(String),
+    /// An input was not supplied.
+    Missing(String),
+    /// A tensor does not fit.
+    Mismatch {
+        /// The variable or input.
+        name: String,
+        /// Dtype and shape that are needed.
+        expected: (DType, Vec<usize>),
+        /// Dtype and shape that were supplied.
+        found: (DType, Vec<usize>),
+    },
+    /// The plan is damaged: an offset leads outside.
+    Damaged(String),
+    /// The system gave no memory, threads, or leave to run code.
+    System(std::io::Error),
+    /// A kernel failed.
+    Kernel(Panicked),
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SessionError::Version { found, known } => {
+                write!(f, "the plan is of version {found}, this program knows {known}")
+            }
+            SessionError::Layout => write!(f, "the plan was made for other variables"),
+            SessionError::Unknown(name) => write!(f, "there is no `{name}`"),
+            SessionError::Missing(name) => write!(f, "the input `{name}` is missing"),
+            SessionError::Mismatch { name, expected, found } => write!(
+                f,
+                "`{name}` should be {}{:?}, but is {}{:?}",
+                expected.0, expected.1, found.0, found.1
+            ),
+            SessionError::Damaged(what) => write!(f, "the plan is damaged: {what}"),
+            SessionError::System(error) => write!(f, "the system refuses: {error}"),
+            SessionError::Kernel(panicked) => write!(f, "{panicked}"),
+        }
+    }
+}
+
+impl std::error::Error for SessionError {}
+
+/// Bytes at a multiple of [`ALIGN`].
+struct Arena {
+    /// Whole blocks, so that the first is aligned.
+    blocks: Vec<AlignedBlock>,
+}
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct AlignedBlock([u8; ALIGN]);
+
+impl Arena {
+    fn zeroed(bytes: usize) -> Arena {
+        // At least one block, so that there always is an address.
+        Arena { blocks: vec![AlignedBlock([0; ALIGN]); bytes.div_ceil(ALIGN).max(1)] }
+    }
+
+    fn bytes(&self) -> usize {
+        self.blocks.len() * ALIGN
+    }
+
+    fn address(&mut self) -> *mut u8 {
+        self.blocks.as_mut_ptr().cast()
+    }
+
+    fn part(&self, offset: usize, bytes: usize) -> &[u8] {
+        // SAFETY: blocks are plain bytes without padding; the slice below checks the bounds.
+        let all = unsafe { std::slice::from_raw_parts(self.blocks.as_ptr().cast::<u8>(), self.bytes()) };
+        &all[offset..offset + bytes]
+    }
+
+    fn part_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
+        let len = self.bytes();
+        // SAFETY: as above, and the borrow is exclusive.
+        let all = unsafe { std::slice::from_raw_parts_mut(self.address(), len) };
+        &mut all[offset..offset + bytes]
+    }
+}
+
+/// A plan whose code is in memory. It belongs to the session that loaded it.
+pub struct Executable {
+    /// The plan.
+    pub plan: Plan,
+    code: Code,
+    entry: Entry,
+    data: Arena,
+}
+
+/// Memory for variables and scratch, and the threads that run steps.
+pub struct Session {
+    layout: Layout,
+    variables: Arena,
+    scratch: Arena,
+    locals: Vec<Arena>,
+    threads: Threads,
+}
+
+impl Session {
+    /// Room for the variables of `layout`, all zero, and so many threads.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(layout: Layout, threads: usize) -> Result<Session, SessionError> {
+        let threads = Threads::new(threads, Pinning::Cores).map_err(SessionError::System)?;
+        let locals = (0..threads.count()).map(|_| Arena::zeroed(0)).collect();
+        let variables = Arena::zeroed(layout.bytes);
+        Ok(Session { layout, variables, scratch: Arena::zeroed(0), locals, threads })
+    }
+
+    /// Where the variables lie.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// A copy of a variable's value.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn get(&self, name: &str) -> Result<Tensor, SessionError> {
+        let slot = self.layout.slot(name).ok_or_else(|| SessionError::Unknown(name.to_owned()))?;
+        let bytes = self.variables.part(slot.offset, slot.bytes());
+        Ok(Tensor::from_bytes(slot.dtype, &slot.shape, bytes).expect("a slot has as many bytes as its shape"))
+    }
+
+    /// Sets a variable.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it has another dtype or shape.
+    pub fn set(&mut self, name: &str, value: &Tensor) -> Result<(), SessionError> {
+        let slot = self.layout.slot(name).ok_or_else(|| SessionError::Unknown(name.to_owned()))?;
+        fits(name, slot.dtype, &slot.shape, value)?;
+        self.variables.part_mut(slot.offset, slot.bytes()).copy_from_slice(value.bytes());
+        Ok(())
+    }
+
+    /// Puts a plan's code into memory and makes room for its scratch.
+    ///
+    /// # Errors
+    /// When the plan is of another version, made for other variables, or damaged, or the system refuses.
+    pub fn load(&mut self, plan: Plan) -> Result<Executable, SessionError> {
+        check(&plan, &self.layout)?;
+        let code = Code::load(&plan.code).map_err(SessionError::System)?;
+        // SAFETY: the plan's maker vouches that a program begins there; it lives beside the code.
+        let entry = unsafe { code.function::<Entry>(plan.entry) };
+        let entry = entry.ok_or_else(|| SessionError::Damaged("it has no program".to_owned()))?;
+        if plan.scratch > self.scratch.bytes() {
+            self.scratch = Arena::zeroed(plan.scratch);
+        }
+        for local in &mut self.locals {
+            if plan.local > local.bytes() {
+                *local = Arena::zeroed(plan.local);
+            }
+        }
+        let mut data = Arena::zeroed(plan.data.len());
+        data.part_mut(0, plan.data.len()).copy_from_slice(&plan.data);
+        Ok(Executable { plan, code, entry, data })
+    }
+
+    /// Runs one step: variables change, outputs are returned in the plan's order.
+    ///
+    /// # Errors
+    /// When an input is missing, unknown or does not fit, or a kernel failed.
+    pub fn run(
+        &mut self,
+        executable: &Executable,
+        seed: i64,
+        step: i64,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Vec<Tensor>, SessionError> {
+        self.execute(executable, Clock { seed, step }, inputs, None)?;
+        Ok(executable.plan.outputs.iter().map(|port| self.read(executable.plan.buffer(port.buffer), inputs, executable)).collect())
+    }
+
+    /// Runs one step and returns the seconds that the first thread spent in each step of the plan.
+    ///
+    /// # Errors
+    /// As for [`Session::run`].
+    pub fn time(
+        &mut self,
+        executable: &Executable,
+        seed: i64,
+        step: i64,
+        inputs: &[(&str, &Tensor)],
+    ) -> Result<Vec<f64>, SessionError> {
+        let marks = executable.plan.steps.len() + 1;
+        let at = (0..marks).map(|_| AtomicU64::new(0)).collect();
+        let ticks = Ticks { origin: Instant::now(), at };
+        self.execute(executable, Clock { seed, step }, inputs, Some(&ticks))?;
+        let at: Vec<f64> = ticks.at.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect();
+        Ok(at.windows(2).map(|pair| pair[1] - pair[0]).collect())
+    }
+
+    fn execute(
+        &mut self,
+        executable: &Executable,
+        clock: Clock,
+        inputs: &[(&str, &Tensor)],
+        ticks: Option<&Ticks>,
+    ) -> Result<(), SessionError> {
+        let addresses = addresses(&executable.plan, inputs)?;
+        let shared = Shared {
+            code: executable.code.bytes().as_ptr(),
+            variables: self.variables.address(),
+            scratch: self.scratch.address(),
+            locals: self.locals.iter_mut().map(Arena::address).collect(),
+            data: executable.data.blocks.as_ptr().cast(),
+            inputs: addresses.as_ptr(),
+            clock: &clock,
+            ticks,
+            threads: self.threads.count() as u64,
+            barrier: std::ptr::null(),
+        };
+        let shared = Shared { barrier: self.threads.barrier(), ..shared };
+        let entry = executable.entry;
+        self.threads
+            .run(|thread| {
+                let frame = shared.frame(thread);
+                // SAFETY: `load` made the arenas as large as the plan says, inputs have been checked, and the
+                // plan's barriers keep threads from touching what another writes.
+                unsafe { entry(&frame) }
+            })
+            .map_err(SessionError::Kernel)
+    }
+
+    /// A copy of a buffer.
+    fn read(&self, buffer: &Buffer, inputs: &[(&str, &Tensor)], executable: &Executable) -> Tensor {
+        let bytes = match buffer.place {
+            Place::Variable(offset) => self.variables.part(offset, buffer.bytes()),
+            Place::Scratch(offset) => self.scratch.part(offset, buffer.bytes()),
+            Place::Input(i) => {
+                let name = &executable.plan.inputs[i].name;
+                let found = inputs.iter().find(|(n, _)| n == name);
+                found.expect("inputs were checked before the step").1.bytes()
+            }
+            Place::Clock(_) => unreachable!("the clock is copied before it is an output"),
+        };
+        Tensor::from_bytes(buffer.dtype, &buffer.shape, bytes).expect("a buffer has as many bytes as its shape")
+    }
+}
+
+/// What the frames of all threads have in common.
+struct Shared<'a> {
+    code: *const u8,
+    variables: *mut u8,
+    scratch: *mut u8,
+    locals: Vec<*mut u8>,
+    data: *const u8,
+    inputs: *const *const u8,
+    clock: &'a Clock,
+    ticks: Option<&'a Ticks>,
+    threads: u64,
+    barrier: *const Barrier,
+}
+
+// SAFETY: the addresses lead to memory that outlives the run; who may touch what when is the plan's promise.
+unsafe impl Sync for Shared<'_> {}
+
+impl Shared<'_> {
+    fn frame(&self, thread: usize) -> Frame {
+        let ticks = self.ticks.filter(|_| thread == 0);
+        Frame {
+            table: &TABLE,
+            code: self.code,
+            variables: self.variables,
+            scratch: self.scratch,
+            local: self.locals[thread],
+            data: self.data,
+            inputs: self.inputs,
+            clock: self.clock,
+            barrier: self.barrier,
+            thread: thread as u64,
+            threads: self.threads,
+            tick: ticks.map(|_| tick as unsafe extern "C" fn(*const Frame, u64)),
+            ticks: ticks.map_or(std::ptr::null(), std::ptr::from_ref),
+        }
+    }
+}
+
+/// Notes when a step began.
+unsafe extern "C" fn tick(frame: *const Frame, index: u64) {
+    // SAFETY: the program hands on its frame, whose ticks are there wherever this function is.
+    let ticks = unsafe { &*(*frame).ticks };
+    if let Some(at) = ticks.at.get(index as usize) {
+        at.store(ticks.origin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Whether a tensor is what a name needs.
+fn fits(name: &str, dtype: DType, shape: &[usize], value: &Tensor) -> Result<(), SessionError> {
+    if value.dtype() == dtype && value.shape() == shape {
+        return Ok(());
+    }
+    Err(SessionError::Mismatch {
+        name: name.to_owned(),
+        expected: (dtype, shape.to_vec()),
+        found: (value.dtype(), value.shape().to_vec()),
+    })
+}
+
+/// Where the inputs lie, in the plan's order.
+fn addresses(plan: &Plan, inputs: &[(&str, &Tensor)]) -> Result<Vec<*const u8>, SessionError> {
+    if let Some((name, _)) = inputs.iter().find(|(name, _)| plan.inputs.iter().all(|p| p.name != *name)) {
+        return Err(SessionError::Unknown((*name).to_owned()));
+    }
+    let address = |port: &crate::plan::Port| {
+        let found = inputs.iter().find(|(name, _)| *name == port.name);
+        let (name, tensor) = found.ok_or_else(|| SessionError::Missing(port.name.clone()))?;
+        let buffer = plan.buffer(port.buffer);
+        fits(name, buffer.dtype, &buffer.shape, tensor)?;
+        Ok(tensor.bytes().as_ptr())
+    };
+    plan.inputs.iter().map(address).collect()
+}
+
+/// Whether a plan can be run here, as far as can be seen without running it.
+fn check(plan: &Plan, layout: &Layout) -> Result<(), SessionError> {
+    for (found, known) in [(u64::from(plan.version), u64::from(VERSION)), (plan.table, table::VERSION)] {
+        if found != known {
+            return Err(SessionError::Version { found, known });
+        }
+    }
+    if plan.layout != *layout {
+        return Err(SessionError::Layout);
+    }
+    for (i, buffer) in plan.buffers.iter().enumerate() {
+        let (end, room) = match buffer.place {
+            Place::Variable(offset) => (offset + buffer.bytes(), layout.bytes),
+            Place::Scratch(offset) => (offset + buffer.bytes(), plan.scratch),
+            Place::Input(input) => (input + 1, plan.inputs.len()),
+            Place::Clock(offset) => (offset + buffer.bytes(), size_of::<Clock>()),
+        };
+        if end > room {
+            return Err(SessionError::Damaged(format!("buffer {i} ends at {end} of {room}")));
+        }
+    }
+    let ports = plan.inputs.iter().chain(&plan.outputs);
+    if let Some(port) = ports.into_iter().find(|p| p.buffer.0 as usize >= plan.buffers.len()) {
+        return Err(SessionError::Damaged(format!("`{}` has no buffer", port.name)));
+    }
+    Ok(())
+}
