@@ -96,9 +96,7 @@ pub struct Plan {
 }
 
 /// An index into `Plan::buffers`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct BufferId(pub u32);
 
 /// A tensor in memory, row-major.

@@ -251,7 +251,12 @@ impl Session {
         inputs: &[(&str, &Tensor)],
     ) -> Result<Vec<Tensor>, SessionError> {
         self.execute(executable, Clock { seed, step }, inputs, None)?;
-        Ok(executable.plan.outputs.iter().map(|port| self.read(executable.plan.buffer(port.buffer), inputs, executable)).collect())
+        Ok(executable
+            .plan
+            .outputs
+            .iter()
+            .map(|port| self.read(executable.plan.buffer(port.buffer), inputs, executable))
+            .collect())
     }
 
     /// Runs one step and returns the seconds that the first thread spent in each step of the plan.
@@ -317,7 +322,8 @@ impl Session {
             }
             Place::Clock(_) => unreachable!("the clock is copied before it is an output"),
         };
-        Tensor::from_bytes(buffer.dtype, &buffer.shape, bytes).expect("a buffer has as many bytes as its shape")
+        Tensor::from_bytes(buffer.dtype, &buffer.shape, bytes)
+            .expect("a buffer has as many bytes as its shape")
     }
 }
 

@@ -291,7 +291,8 @@ impl Builder<'_> {
             Op::Broadcast { from, .. } => {
                 let dims = graph.ty(args[0]).dims();
                 let from = from.iter().zip(dims);
-                let index = from.map(|(to, dim)| if dim == 1 { Form::constant(0) } else { index[*to].clone() });
+                let index =
+                    from.map(|(to, dim)| if dim == 1 { Form::constant(0) } else { index[*to].clone() });
                 let index = index.collect();
                 self.eval(args[0], index)?
             }
@@ -308,10 +309,17 @@ impl Builder<'_> {
                 index[*axis].start += start;
                 self.eval(args[0], index)?
             }
-            Op::Reshape { .. } => {
-                let index = self.reshape(&ty.dims(), &index, args[0])?;
-                self.eval(args[0], index)?
-            }
+            Op::Reshape { .. } => match self.stored.source(graph, args[0]) {
+                // What lies in memory is the same memory under other axes.
+                Some(source) if !self.own.contains_key(&source) => {
+                    let operand = self.operand(source, ty.dtype);
+                    self.push(RawExpr::Load(operand, linear(&index, &row_major(&ty.dims()))), ty.dtype)
+                }
+                _ => {
+                    let index = self.reshape(&ty.dims(), &index, args[0])?;
+                    self.eval(args[0], index)?
+                }
+            },
             Op::Input(_)
             | Op::Variable(_)
             | Op::Step
@@ -380,7 +388,8 @@ impl Builder<'_> {
             let mut remainder = Form::constant(form.start % by);
             for (variable, factor) in &form.terms {
                 let whole = factor % by == 0;
-                let (to, factor) = if whole { (&mut quotient, factor / by) } else { (&mut remainder, *factor) };
+                let (to, factor) =
+                    if whole { (&mut quotient, factor / by) } else { (&mut remainder, *factor) };
                 *to = to.clone().add(&Form::variable(*variable), factor);
             }
             let most = |f: &Form| {
@@ -434,8 +443,7 @@ impl Builder<'_> {
         let order = self.running_order(task);
         let map = |form: &Form| {
             let form = self.resolve(form);
-            let factor =
-                |v: &usize| form.terms.iter().find(|t| t.0 == *v).map_or(0, |t| t.1);
+            let factor = |v: &usize| form.terms.iter().find(|t| t.0 == *v).map_or(0, |t| t.1);
             Map { start: form.start, terms: order.iter().map(factor).collect() }
         };
         let exprs = self.exprs.iter().map(|raw| match raw {
@@ -486,7 +494,9 @@ impl Builder<'_> {
             return order;
         }
         let role = |v: &usize| self.loops[*v].role;
-        let last = self.order.iter().rposition(|v| role(v) != Role::Kept).unwrap_or(0);
+        let Some(last) = self.order.iter().rposition(|v| role(v) != Role::Kept) else {
+            return self.order.clone();
+        };
         let of = |wanted: Role, range: &[usize]| -> Vec<usize> {
             range.iter().copied().filter(|v| role(v) == wanted).collect()
         };

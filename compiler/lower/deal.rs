@@ -77,13 +77,27 @@ pub fn deal(graph: &Graph, fused: &Fused, units: &mut [Unit]) -> Vec<Dealt> {
                 let left = if rows { Extent::Whole } else { Extent::Share };
                 let accesses =
                     vec![read(0, left), read(1, Extent::Whole), (unit.writes[0], true, Extent::Share)];
-                calls.push(Dealt { unit: index, part: 0, deal, unit_turns: 1, sharing: Sharing::Rows, accesses });
+                calls.push(Dealt {
+                    unit: index,
+                    part: 0,
+                    deal,
+                    unit_turns: 1,
+                    sharing: Sharing::Rows,
+                    accesses,
+                });
             }
             Work::Pool(_, desc) => {
                 let deal = Deal::Shares { count: desc.images as usize, align: 1 };
                 let reads = unit.reads.iter().map(|s| (*s, false, Extent::Share));
                 let accesses = reads.chain([(unit.writes[0], true, Extent::Share)]).collect();
-                calls.push(Dealt { unit: index, part: 0, deal, unit_turns: 1, sharing: Sharing::Rows, accesses });
+                calls.push(Dealt {
+                    unit: index,
+                    part: 0,
+                    deal,
+                    unit_turns: 1,
+                    sharing: Sharing::Rows,
+                    accesses,
+                });
             }
         }
         for call in &calls[first..] {
@@ -118,6 +132,9 @@ fn deal_nest(
     nest.dealt = chosen;
     let Some(at) = chosen else { return (Deal::First, 1) };
     let size = nest.loops[at].size;
+    if size == 0 {
+        return (Deal::Shares { count: 0, align: 1 }, 1);
+    }
     let mut known: Vec<(usize, Deal)> = built
         .sources
         .iter()
@@ -141,7 +158,7 @@ fn deal_nest(
     });
     let mut leading = products.filter(|p| *p >= LONG && size % *p == 0);
     let count = if at == 0 { leading.next().unwrap_or(size) } else { size };
-    let turns = size.checked_div(count).unwrap_or(1).max(1);
+    let turns = size / count;
     (Deal::Shares { count, align: LINE.div_ceil(turns) }, turns)
 }
 

@@ -14,11 +14,11 @@ use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 use super::build::{Built, Sink, Task, Trouble, What, build};
 use super::nest::{Combine, Role};
 use super::product::{Operand, Product, product};
-use super::values::{Source, Stored, View, leaf, row_major, same_order, view};
+use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
 use super::window::{convolve_desc, pool_desc};
 use crate::graph::{Graph, OriginId, ValueId};
 use crate::ops::reduce::neutral;
-use crate::ops::{Op, Reduction, Scalar, Unary};
+use crate::ops::{Binary, Op, Reduction, Scalar, Unary};
 use crate::types::DType;
 
 /// Operators that it costs less to repeat than to store.
@@ -121,56 +121,22 @@ fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<V
         // What is repeated along an axis stays in the cache.
         sum.loads += if graph.ty(arg).elements() * 2 > elements { of.loads } else { 0 };
     }
-    let (ops, dear) = match graph.op(value) {
-        Op::Unary(op) => match op {
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos => {
-                (1, true)
-            }
-            Unary::Neg
-            | Unary::Sqrt
-            | Unary::Abs
-            | Unary::Sign
-            | Unary::Floor
-            | Unary::Not => (1, false),
-        },
-        Op::Binary(op) => (1, *op == crate::ops::Binary::Pow),
-        Op::Select | Op::Cast(_) | Op::Random { .. } => (1, false),
-        _ => (0, false), // layout and leaves cost nothing
+    let op = graph.op(value);
+    let ops = u32::from(kind(op) == Kind::Element);
+    let dear = match op {
+        Op::Unary(
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos,
+        ) => true,
+        op => *op == Op::Binary(Binary::Pow),
     };
     Effort { ops: sum.ops + ops, dear: sum.dear || dear, loads: sum.loads }
 }
 
 /// Whether a value is made by a kernel or a nest of its own in any case.
 fn is_kernel(op: &Op) -> bool {
-    match op {
-        Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Contract { .. }
-        | Op::Convolve(_)
-        | Op::ConvolveInput(..)
-        | Op::ConvolveKernel(..)
-        | Op::Pool(_)
-        | Op::PoolInput(_) => true,
-        Op::Input(_)
-        | Op::Variable(_)
-        | Op::Seed
-        | Op::Step
-        | Op::Training
-        | Op::Gradient(_)
-        | Op::Constant(..)
-        | Op::Index { .. }
-        | Op::Random { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Select
-        | Op::Cast(_)
-        | Op::Stop
-        | Op::Broadcast { .. }
-        | Op::Transpose { .. }
-        | Op::Reshape { .. }
-        | Op::Slice { .. } => false,
+    match kind(op) {
+        Kind::Parts | Kind::Fold | Kind::Search | Kind::Product | Kind::Window => true,
+        Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout => false,
     }
 }
 
@@ -200,35 +166,21 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
         let repeats = matches!(op, Op::Constant(..) | Op::Index { .. } | Op::Broadcast { .. });
         let several = within[at].len() > 1 && !cheap(value) && !repeats;
         stored[at] = is_kernel(op) || wanted.contains(&value) || several || (all && !repeats);
-        match op {
-            Op::Contract { .. } => {
-                graph.args(value).iter().for_each(|arg| {
-                    wanted.insert(view(graph, *arg).base);
-                });
-            }
-            Op::Convolve(_)
-            | Op::ConvolveInput(..)
-            | Op::ConvolveKernel(..)
-            | Op::Pool(_)
-            | Op::PoolInput(_) => graph.args(value).iter().for_each(|arg| {
-                wanted.insert(same_order(graph, *arg));
-            }),
-            Op::ArgMax { .. } => wanted.extend(graph.args(value)),
-            _ => {
+        let args = graph.args(value);
+        match kind(op) {
+            Kind::Product => wanted.extend(args.iter().map(|arg| view(graph, *arg).base)),
+            Kind::Window => wanted.extend(args.iter().map(|arg| same_order(graph, *arg))),
+            Kind::Search => wanted.extend(args),
+            Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout | Kind::Parts | Kind::Fold => {
                 let users =
                     if stored[at] { BTreeSet::from([value]) } else { std::mem::take(&mut within[at]) };
-                for arg in graph.args(value) {
+                for arg in args {
                     let elements = graph.ty(arg).elements();
-                    if matches!(op, Op::Broadcast { .. })
-                        && elements > 1
-                        && elements < graph.ty(value).elements()
-                        && !cheap(arg)
-                    {
+                    let spreads = elements > 1 && elements < graph.ty(value).elements();
+                    if matches!(op, Op::Broadcast { .. }) && spreads && !cheap(arg) {
                         wanted.insert(arg);
                     }
-                    let room = 2usize.saturating_sub(within[arg.0 as usize].len());
-                    let new: Vec<ValueId> = users.iter().copied().take(room.max(1)).collect();
-                    within[arg.0 as usize].extend(new);
+                    within[arg.0 as usize].extend(users.iter().copied().take(2));
                 }
             }
         }
@@ -250,8 +202,8 @@ fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result
         }
         if let Some(unit) = kernel(graph, value, &fused) {
             groups.push(Group::Kernel(Unit { origin, ..unit }));
-        } else if let Some(parts) = parts(graph, value) {
-            groups.push(Group::Nest(parts, origin));
+        } else {
+            groups.push(Group::Nest(parts(graph, value), origin));
         }
     }
     for update in &graph.updates {
@@ -333,39 +285,34 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
         leaf(graph, base).unwrap_or(Source::Value(base))
     };
     let dims = |value: ValueId| graph.ty(value).dims();
-    let (work, reads) = match graph.op(value) {
-        Op::Contract { batch, sum } => {
-            let product = product(graph, value, batch, sum);
-            let reads = product.operands.iter().map(|operand| operand_source(graph, operand, fused)).collect();
-            (Work::Product(Box::new(product)), reads)
+    let op = graph.op(value);
+    let (work, reads) = if let Op::Contract { batch, sum } = op {
+        let product = product(graph, value, batch, sum);
+        let reads = product.operands.iter().map(|operand| operand_source(graph, operand, fused)).collect();
+        (Work::Product(Box::new(product)), reads)
+    } else if let Op::Convolve(c) = op {
+        let desc = convolve_desc(c, &dims(args[0]), &dims(args[1]));
+        (Work::Convolve(Entry::Convolve, Box::new(desc)), vec![here(args[0]), here(args[1])])
+    } else if let Op::ConvolveInput(c, _) = op {
+        let desc = convolve_desc(c, &dims(value), &dims(args[1]));
+        (Work::Convolve(Entry::ConvolveInputGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
+    } else if let Op::ConvolveKernel(c, _) = op {
+        let desc = convolve_desc(c, &dims(args[0]), &dims(value));
+        (Work::Convolve(Entry::ConvolveWeightGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
+    } else if let Op::Pool(p) = op {
+        let desc = pool_desc(p, &dims(args[0]));
+        let entry = if p.op == Reduction::Max { Entry::MaxPool } else { Entry::SumPool };
+        (Work::Pool(entry, Box::new(desc)), vec![here(args[0])])
+    } else if let Op::PoolInput(p) = op {
+        let desc = pool_desc(p, &dims(args[0]));
+        if p.op == Reduction::Max {
+            let reads = vec![here(args[0]), here(args[1])];
+            (Work::Pool(Entry::MaxPoolGradient, Box::new(desc)), reads)
+        } else {
+            (Work::Pool(Entry::SumPoolGradient, Box::new(desc)), vec![here(args[1])])
         }
-        Op::Convolve(c) => {
-            let desc = convolve_desc(c, &dims(args[0]), &dims(args[1]));
-            (Work::Convolve(Entry::Convolve, Box::new(desc)), vec![here(args[0]), here(args[1])])
-        }
-        Op::ConvolveInput(c, _) => {
-            let desc = convolve_desc(c, &dims(value), &dims(args[1]));
-            (Work::Convolve(Entry::ConvolveInputGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
-        }
-        Op::ConvolveKernel(c, _) => {
-            let desc = convolve_desc(c, &dims(args[0]), &dims(value));
-            (Work::Convolve(Entry::ConvolveWeightGradient, Box::new(desc)), vec![here(args[0]), here(args[1])])
-        }
-        Op::Pool(p) => {
-            let desc = pool_desc(p, &dims(args[0]));
-            let entry = if p.op == Reduction::Max { Entry::MaxPool } else { Entry::SumPool };
-            (Work::Pool(entry, Box::new(desc)), vec![here(args[0])])
-        }
-        Op::PoolInput(p) => {
-            let desc = pool_desc(p, &dims(args[0]));
-            if p.op == Reduction::Max {
-                let reads = vec![here(args[0]), here(args[1])];
-                (Work::Pool(Entry::MaxPoolGradient, Box::new(desc)), reads)
-            } else {
-                (Work::Pool(Entry::SumPoolGradient, Box::new(desc)), vec![here(args[1])])
-            }
-        }
-        _ => return None, // a nest computes it
+    } else {
+        return None;
     };
     Some(Unit { work, reads, writes: vec![Source::Value(value)], origin: graph.node(value).origin })
 }
@@ -382,11 +329,15 @@ fn operand_source(graph: &Graph, operand: &Operand, fused: &Fused) -> Source {
 }
 
 /// The tasks that compute a stored value by nests: one, or one a part.
-fn parts(graph: &Graph, value: ValueId) -> Option<Vec<Task>> {
+fn parts(graph: &Graph, value: ValueId) -> Vec<Task> {
     let dims = graph.ty(value).dims();
     let target = Source::Value(value);
     let args = graph.args(value);
-    let kept = |space: Vec<usize>, sink: Sink| Task { roles: vec![Role::Kept; space.len()], space, sinks: vec![sink] };
+    let kept = |space: Vec<usize>, sink: Sink| Task {
+        roles: vec![Role::Kept; space.len()],
+        space,
+        sinks: vec![sink],
+    };
     let part = |arg: ValueId, axis: usize, from: usize| {
         let strides = row_major(&dims);
         let start = strides[axis] * from as i64;
@@ -398,40 +349,40 @@ fn parts(graph: &Graph, value: ValueId) -> Option<Vec<Task>> {
         let what = What::Number(number, graph.ty(value).dtype);
         kept(dims.clone(), Sink { what, combine: None, target, strides: row_major(&dims), start: 0 })
     };
-    match graph.op(value) {
-        Op::Pad { axis, low, .. } => {
-            let low = low.known().expect("sizes in a graph are bound") as usize;
-            Some(vec![fill(Scalar::new(0.0)), part(args[0], *axis, low)])
-        }
-        Op::Concat { axis } => {
-            let mut from = 0;
-            let tasks = args.iter().map(|arg| {
-                let task = part(*arg, *axis, from);
-                from += graph.ty(*arg).dims()[*axis];
-                task
-            });
-            Some(tasks.collect())
-        }
-        Op::Reduce { op, axes } => {
-            let combine = match op {
-                Reduction::Sum => Combine::Sum,
-                Reduction::Max => Combine::Max,
-                Reduction::Min => Combine::Min,
-            };
-            if graph.ty(args[0]).elements() == 0 {
-                let number = Scalar::new(neutral(*op, graph.ty(value).dtype));
-                return Some(vec![fill(number)]);
-            }
-            Some(vec![fold(graph, value, args[0], axes, combine)])
-        }
-        Op::ArgMax { .. } if graph.ty(args[0]).elements() == 0 => Some(vec![fill(Scalar::new(0.0))]),
-        Op::ArgMax { axis } => Some(vec![fold(graph, value, args[0], &[*axis], Combine::ArgMax)]),
-        _ => {
-            let order = (0..dims.len()).collect();
-            let strides = row_major(&dims);
-            Some(vec![kept(dims, Sink { what: What::Value(value, order), combine: None, target, strides, start: 0 })])
-        }
+    let op = graph.op(value);
+    if let Op::Pad { axis, low, .. } = op {
+        let low = low.known().expect("sizes in a graph are bound") as usize;
+        return vec![fill(Scalar::new(0.0)), part(args[0], *axis, low)];
     }
+    if let Op::Concat { axis } = op {
+        let mut from = 0;
+        let tasks = args.iter().map(|arg| {
+            let task = part(*arg, *axis, from);
+            from += graph.ty(*arg).dims()[*axis];
+            task
+        });
+        return tasks.collect();
+    }
+    if let Op::Reduce { op, axes } = op {
+        if graph.ty(args[0]).elements() == 0 {
+            return vec![fill(Scalar::new(neutral(*op, graph.ty(value).dtype)))];
+        }
+        let combine = match op {
+            Reduction::Sum => Combine::Sum,
+            Reduction::Max => Combine::Max,
+            Reduction::Min => Combine::Min,
+        };
+        return vec![fold(graph, value, args[0], axes, combine)];
+    }
+    if let Op::ArgMax { axis } = op {
+        if graph.ty(args[0]).elements() == 0 {
+            return vec![fill(Scalar::new(0.0))];
+        }
+        return vec![fold(graph, value, args[0], &[*axis], Combine::ArgMax)];
+    }
+    let what = What::Value(value, (0..dims.len()).collect());
+    let strides = row_major(&dims);
+    vec![kept(dims, Sink { what, combine: None, target, strides, start: 0 })]
 }
 
 /// The task of a reduction.
@@ -586,7 +537,9 @@ fn compatible(a: &Task, b: &Task) -> bool {
     let shifted = |t: &Task| t.sinks.iter().any(|s| s.start != 0);
     let leading = |t: &Task| {
         let first = t.roles.iter().position(|r| *r != Role::Kept);
-        first.is_none_or(|first| t.roles[first..].iter().enumerate().all(|(i, r)| *r != Role::Kept || t.space[first + i] == 1))
+        first.is_none_or(|first| {
+            t.roles[first..].iter().enumerate().all(|(i, r)| *r != Role::Kept || t.space[first + i] == 1)
+        })
     };
     a.space == b.space
         && a.sinks.len() + b.sinks.len() <= MOST_SINKS

@@ -57,7 +57,9 @@ pub fn arrange(graph: &Graph, fused: &Fused, schedule: &Schedule) -> Memory {
             let bytes = (dims.iter().product::<usize>() * dtype.bytes()).next_multiple_of(ALIGN);
             let dying = unit.reads.iter().filter(|r| in_scratch(r) && last[r] == i);
             let reused = dying.copied().find(|read| {
-                !taken.contains(read) && dtype_of(graph, *read, fused) == (dtype, dims.clone()) && may_replace(unit, *read, *write)
+                !taken.contains(read)
+                    && dtype_of(graph, *read, fused) == (dtype, dims.clone())
+                    && may_replace(unit, *read, *write)
             });
             let block = match reused {
                 Some(read) => {

@@ -85,7 +85,8 @@ pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -
 fn with_every_output(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
     let computed = |value: &crate::graph::ValueId| {
-        values::leaf(&graph, *value).is_none() && !matches!(graph.op(*value), Op::Constant(..) | Op::Index { .. })
+        values::leaf(&graph, *value).is_none()
+            && !matches!(graph.op(*value), Op::Constant(..) | Op::Index { .. })
     };
     let outputs: Vec<Output> = graph
         .values()
@@ -185,7 +186,9 @@ impl Maker<'_> {
     fn place(&self, source: Source) -> Place {
         match source {
             Source::Input(i) => Place::Input(i.0 as usize),
-            Source::Variable(v) | Source::Updated(v) => Place::Variable(self.layout.slots[v.0 as usize].offset),
+            Source::Variable(v) | Source::Updated(v) => {
+                Place::Variable(self.layout.slots[v.0 as usize].offset)
+            }
             Source::Seed => Place::Clock(0),
             Source::Step => Place::Clock(8),
             Source::Value(_) | Source::Copy(_) => match self.schedule.homes.get(&source) {
@@ -282,7 +285,13 @@ impl Maker<'_> {
         )
     }
 
-    fn convolve(&mut self, entry: Entry, desc: &ConvolveDesc, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
+    fn convolve(
+        &mut self,
+        entry: Entry,
+        desc: &ConvolveDesc,
+        unit: &Unit,
+        dealt: &Dealt,
+    ) -> (Kernel, Invoke) {
         let data = self.describe(bytemuck::bytes_of(desc));
         let scratch = match entry {
             Entry::ConvolveInputGradient => desc.input_gradient_scratch_bytes(),

@@ -42,12 +42,7 @@ struct Run {
 }
 
 /// The product that computes `value`, which is a contraction over `batch` and `sum`.
-pub fn product(
-    graph: &Graph,
-    value: ValueId,
-    batch: &[(usize, usize)],
-    sum: &[(usize, usize)],
-) -> Product {
+pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(usize, usize)]) -> Product {
     let args = graph.args(value);
     let pick = |pairs: &[(usize, usize)], side: usize| -> Vec<usize> {
         pairs.iter().map(|pair| if side == 0 { pair.0 } else { pair.1 }).collect()

@@ -10,11 +10,16 @@ pub fn with_barriers(calls: Vec<Call>, buffers: &[Buffer]) -> Vec<Step> {
     // What was touched since the last barrier.
     let mut open: Vec<(Access, Deal)> = Vec::new();
     for call in calls {
-        let meets = |access: &Access| open.iter().any(|(other, deal)| {
-            (access.write || other.write)
-                && overlap(&memory(&buffers[access.buffer.0 as usize]), &memory(&buffers[other.buffer.0 as usize]))
-                && !same_share((access, call.deal), (other, *deal), buffers)
-        });
+        let meets = |access: &Access| {
+            open.iter().any(|(other, deal)| {
+                (access.write || other.write)
+                    && overlap(
+                        &memory(&buffers[access.buffer.0 as usize]),
+                        &memory(&buffers[other.buffer.0 as usize]),
+                    )
+                    && !same_share((access, call.deal), (other, *deal), buffers)
+            })
+        };
         if call.accesses.iter().any(meets) {
             steps.push(Step::Barrier);
             open.clear();
@@ -91,7 +96,8 @@ struct Touch {
 impl Touch {
     fn races(&self, other: &Touch) -> bool {
         // Within one step the kernel vouches for what is scattered over the very same bytes.
-        let vouched = self.step == other.step && self.scattered && other.scattered && self.bytes == other.bytes;
+        let vouched =
+            self.step == other.step && self.scattered && other.scattered && self.bytes == other.bytes;
         self.thread != other.thread
             && !vouched
             && (self.write || other.write)

@@ -41,35 +41,58 @@ impl Stored {
 
 /// Where a value lies that is there before the step begins.
 pub fn leaf(graph: &Graph, value: ValueId) -> Option<Source> {
-    match graph.op(value) {
-        Op::Input(i) => Some(Source::Input(*i)),
-        Op::Variable(v) => Some(Source::Variable(*v)),
-        Op::Seed => Some(Source::Seed),
-        Op::Step => Some(Source::Step),
-        Op::Training
-        | Op::Gradient(_)
-        | Op::Constant(..)
-        | Op::Index { .. }
-        | Op::Random { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Select
-        | Op::Cast(_)
-        | Op::Stop
-        | Op::Broadcast { .. }
-        | Op::Transpose { .. }
-        | Op::Reshape { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Contract { .. }
-        | Op::Convolve(_)
-        | Op::ConvolveInput(..)
-        | Op::ConvolveKernel(..)
-        | Op::Pool(_)
-        | Op::PoolInput(_) => None,
+    let op = graph.op(value);
+    if let Op::Input(i) = op {
+        Some(Source::Input(*i))
+    } else if let Op::Variable(v) = op {
+        Some(Source::Variable(*v))
+    } else if *op == Op::Seed {
+        Some(Source::Seed)
+    } else {
+        (*op == Op::Step).then_some(Source::Step)
+    }
+}
+
+/// How a value comes about, as far as fusion is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is there before the step.
+    Leaf,
+    /// A number or an index: never worth storing.
+    Number,
+    /// Random numbers, or a function of the operands' elements at the same place.
+    Element,
+    /// Other axes over the operand's elements.
+    Layout,
+    /// Put together from parts.
+    Parts,
+    /// A reduction.
+    Fold,
+    /// The position of the largest.
+    Search,
+    /// A product.
+    Product,
+    /// A convolution, a pooling, or one of their gradients.
+    Window,
+}
+
+/// The kind of an operator.
+pub fn kind(op: &Op) -> Kind {
+    match op {
+        Op::Input(_) | Op::Variable(_) | Op::Seed | Op::Step => Kind::Leaf,
+        Op::Training | Op::Gradient(_) => unreachable!("unfold has replaced the leaves of a model"),
+        Op::Constant(..) | Op::Index { .. } => Kind::Number,
+        Op::Random { .. } | Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => Kind::Element,
+        Op::Stop | Op::Broadcast { .. } | Op::Transpose { .. } | Op::Reshape { .. } | Op::Slice { .. } => {
+            Kind::Layout
+        }
+        Op::Pad { .. } | Op::Concat { .. } => Kind::Parts,
+        Op::Reduce { .. } => Kind::Fold,
+        Op::ArgMax { .. } => Kind::Search,
+        Op::Contract { .. } => Kind::Product,
+        Op::Convolve(_) | Op::ConvolveInput(..) | Op::ConvolveKernel(..) | Op::Pool(_) | Op::PoolInput(_) => {
+            Kind::Window
+        }
     }
 }
 
@@ -102,35 +125,10 @@ pub fn view(graph: &Graph, value: ValueId) -> View {
 
 /// The deepest base that holds the same elements in the same order.
 pub fn same_order(graph: &Graph, value: ValueId) -> ValueId {
-    match graph.op(value) {
-        Op::Stop | Op::Reshape { .. } => same_order(graph, graph.args(value)[0]),
-        Op::Input(_)
-        | Op::Variable(_)
-        | Op::Seed
-        | Op::Step
-        | Op::Training
-        | Op::Gradient(_)
-        | Op::Constant(..)
-        | Op::Index { .. }
-        | Op::Random { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Select
-        | Op::Cast(_)
-        | Op::Broadcast { .. }
-        | Op::Transpose { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Contract { .. }
-        | Op::Convolve(_)
-        | Op::ConvolveInput(..)
-        | Op::ConvolveKernel(..)
-        | Op::Pool(_)
-        | Op::PoolInput(_) => value,
+    if matches!(graph.op(value), Op::Stop | Op::Reshape { .. }) {
+        return same_order(graph, graph.args(value)[0]);
     }
+    value
 }
 
 fn plain(graph: &Graph, value: ValueId) -> View {
@@ -140,58 +138,29 @@ fn plain(graph: &Graph, value: ValueId) -> View {
 
 /// The view through this value's operator, if it is one of layout and the strides allow it.
 fn through(graph: &Graph, value: ValueId) -> Option<View> {
-    let inner = |of: ValueId| view(graph, of);
-    let arg = || graph.args(value)[0];
-    let dims = graph.ty(value).dims();
-    match graph.op(value) {
-        Op::Stop => Some(inner(arg())),
-        Op::Transpose { order } => {
-            let inner = inner(arg());
-            let strides = order.iter().map(|of| inner.strides[*of]).collect();
-            Some(View { strides, dims, ..inner })
-        }
-        Op::Slice { axis, start, .. } => {
-            let mut inner = inner(arg());
-            inner.start += start.known()? as i64 * inner.strides[*axis];
-            Some(View { dims, ..inner })
-        }
-        Op::Broadcast { from, .. } => {
-            let inner = inner(arg());
-            let mut strides = vec![0; dims.len()];
-            for (axis, to) in from.iter().enumerate() {
-                strides[*to] = if inner.dims[axis] == 1 { 0 } else { inner.strides[axis] };
-            }
-            Some(View { strides, dims, ..inner })
-        }
-        Op::Reshape { .. } => {
-            let inner = inner(arg());
-            let strides = regroup(&inner.dims, &inner.strides, &dims)?;
-            Some(View { strides, dims, ..inner })
-        }
-        Op::Input(_)
-        | Op::Variable(_)
-        | Op::Seed
-        | Op::Step
-        | Op::Training
-        | Op::Gradient(_)
-        | Op::Constant(..)
-        | Op::Index { .. }
-        | Op::Random { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Select
-        | Op::Cast(_)
-        | Op::Pad { .. }
-        | Op::Concat { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Contract { .. }
-        | Op::Convolve(_)
-        | Op::ConvolveInput(..)
-        | Op::ConvolveKernel(..)
-        | Op::Pool(_)
-        | Op::PoolInput(_) => None,
+    let op = graph.op(value);
+    if kind(op) != Kind::Layout {
+        return None;
     }
+    let mut inner = view(graph, graph.args(value)[0]);
+    let dims = graph.ty(value).dims();
+    let strides = if let Op::Transpose { order } = op {
+        order.iter().map(|of| inner.strides[*of]).collect()
+    } else if let Op::Slice { axis, start, .. } = op {
+        inner.start += start.known()? as i64 * inner.strides[*axis];
+        inner.strides
+    } else if let Op::Broadcast { from, .. } = op {
+        let mut strides = vec![0; dims.len()];
+        for (axis, to) in from.iter().enumerate() {
+            strides[*to] = if inner.dims[axis] == 1 { 0 } else { inner.strides[axis] };
+        }
+        strides
+    } else if let Op::Reshape { .. } = op {
+        regroup(&inner.dims, &inner.strides, &dims)?
+    } else {
+        inner.strides
+    };
+    Some(View { base: inner.base, start: inner.start, strides, dims })
 }
 
 /// Strides of the same elements under other axes, where there are such.

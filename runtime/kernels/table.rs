@@ -21,7 +21,7 @@ use super::random::Draw;
 use crate::threads::Barrier;
 
 /// The table's version. Code compiled for a newer one must not run with an older.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// (desc, a, b, c, bias or null, lo, hi, scratch); see [`product::product`].
 pub type Product =
@@ -120,6 +120,7 @@ table! {
     Barrier, barrier: Wait = barrier;
     Copy, copy: Copy = copy;
     Zero, zero: Zero = zero;
+    Rem, rem: Map2 = rem;
 }
 
 unsafe extern "C" fn product_rows(
@@ -242,6 +243,14 @@ map!(exp Exp, log Log, tanh Tanh, sigmoid Sigmoid, erf Erf, sin Sin, cos Cos);
 unsafe extern "C" fn pow(out: *mut f32, x: *const f32, y: *const f32, n: u64) {
     // SAFETY: the caller's.
     unsafe { math::apply_pow(out, x, y, n as usize) }
+}
+
+/// The exact remainder, with the sign of `x`.
+unsafe extern "C" fn rem(out: *mut f32, x: *const f32, y: *const f32, n: u64) {
+    for i in 0..n as usize {
+        // SAFETY: the caller vouches for n elements.
+        unsafe { *out.add(i) = *x.add(i) % *y.add(i) };
+    }
 }
 
 unsafe extern "C" fn uniform(out: *mut f32, n: u64, key: u64, stream: u64, step: u64, start: u64) {

@@ -5,6 +5,7 @@ use strata_runtime::kernels::Entry;
 
 use crate::lower::nest::{Expr, ExprId, Map, Nest, STRIP};
 use crate::ops::{Binary, Unary};
+use crate::types::DType;
 
 /// How often an expression changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +36,7 @@ pub struct Analysis {
 }
 
 /// The vector function that computes an expression, if one does.
-pub fn entry(expr: &Expr) -> Option<Entry> {
+pub fn entry(expr: &Expr, dtype: DType) -> Option<Entry> {
     match expr {
         Expr::Unary(op, _) => match op {
             Unary::Exp => Some(Entry::Exp),
@@ -48,6 +49,7 @@ pub fn entry(expr: &Expr) -> Option<Entry> {
             Unary::Neg | Unary::Sqrt | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Not => None,
         },
         Expr::Binary(Binary::Pow, ..) => Some(Entry::Pow),
+        Expr::Binary(Binary::Rem, ..) if dtype == DType::F32 => Some(Entry::Rem),
         Expr::Random(..) => Some(Entry::Uniform),
         Expr::Load(..)
         | Expr::Number(_)
@@ -82,12 +84,13 @@ pub fn analyse(nest: &Nest) -> Analysis {
     };
     let count = nest.exprs.len();
     let (mut levels, mut stages): (Vec<Level>, Vec<usize>) = (Vec::new(), Vec::new());
-    for expr in &nest.exprs {
+    for (expr, dtype) in nest.exprs.iter().zip(&nest.dtypes) {
         let args = expr.args();
         let level = args.iter().map(|a| levels[*a]).chain(expr.map().map(own)).max();
         let level = level.unwrap_or(Level::Fixed);
         let ready = args.iter().filter(|a| levels[**a] == Level::Element).map(|a| stages[*a]).max();
-        let call = entry(expr).is_some() && level == Level::Element && !matches!(expr, Expr::Random(..));
+        let call =
+            entry(expr, *dtype).is_some() && level == Level::Element && !matches!(expr, Expr::Random(..));
         stages.push(ready.unwrap_or(0) + usize::from(call));
         levels.push(level);
     }
@@ -103,7 +106,7 @@ pub fn analyse(nest: &Nest) -> Analysis {
     nest.stores.iter().for_each(|s| later(s.expr, last));
     nest.folds.iter().for_each(|f| later(f.expr, last));
     for (e, expr) in nest.exprs.iter().enumerate() {
-        if levels[e] == Level::Element && entry(expr).is_some() {
+        if levels[e] == Level::Element && entry(expr, nest.dtypes[e]).is_some() {
             wanted[e] = true;
             if !matches!(expr, Expr::Random(..)) {
                 expr.args().into_iter().for_each(|arg| wanted[arg] = true);

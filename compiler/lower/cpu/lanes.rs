@@ -308,7 +308,8 @@ fn binary_values(b: Builder, op: Binary, dtype: DType, x: Value, y: Value, wide:
         Binary::Mul => b.ins().imul(x, y),
         Binary::Div if float => b.ins().fdiv(x, y),
         Binary::Div => divide(b, unsigned, x, y),
-        Binary::Rem if float => remainder(b, dtype, x, y, wide),
+        Binary::Rem if dtype == DType::F32 => unreachable!("remainders of f32 are a vector function"),
+        Binary::Rem if float => remainder(b, x, y),
         Binary::Rem => {
             let quotient = divide(b, unsigned, x, y);
             let whole = b.ins().imul(quotient, y);
@@ -358,9 +359,8 @@ fn divide(b: Builder, unsigned: bool, x: Value, y: Value) -> Value {
     b.ins().select(none, zero, special)
 }
 
-/// `x - y · trunc(x / y)`, which is the remainder as long as the quotient is exact.
-fn remainder(b: Builder, dtype: DType, x: Value, y: Value, wide: bool) -> Value {
-    let _ = (dtype, wide);
+/// `x - y · trunc(x / y)`: the remainder of f64 while the quotient is small.
+fn remainder(b: Builder, x: Value, y: Value) -> Value {
     let quotient = b.ins().fdiv(x, y);
     let whole = b.ins().trunc(quotient);
     let product = b.ins().fmul(whole, y);
@@ -371,12 +371,17 @@ fn remainder(b: Builder, dtype: DType, x: Value, y: Value, wide: bool) -> Value 
 pub fn select(b: Builder, dtype: DType, condition: Lanes, yes: Lanes, no: Lanes) -> Lanes {
     match (condition, yes, no) {
         (Lanes::One(c), Lanes::One(yes), Lanes::One(no)) => Lanes::One(b.ins().select(c, yes, no)),
-        (Lanes::Vector(c), Lanes::Vector(yes), Lanes::Vector(no)) => Lanes::Vector(choose(b, true, c, yes, no)),
+        (Lanes::Vector(c), Lanes::Vector(yes), Lanes::Vector(no)) => {
+            Lanes::Vector(choose(b, true, c, yes, no))
+        }
         (c, yes, no) => {
             let c = apart(b, DType::Bool, c);
             let (yes, no) = (apart(b, dtype, yes), apart(b, dtype, no));
-            let each: Vec<Value> =
-                c.iter().zip(yes.iter().zip(&no)).map(|(c, (yes, no))| b.ins().select(*c, *yes, *no)).collect();
+            let each: Vec<Value> = c
+                .iter()
+                .zip(yes.iter().zip(&no))
+                .map(|(c, (yes, no))| b.ins().select(*c, *yes, *no))
+                .collect();
             together(b, dtype, &each)
         }
     }
@@ -388,15 +393,17 @@ pub fn cast(b: Builder, from: DType, to: DType, x: Lanes) -> Lanes {
         Lanes::One(x) => Lanes::One(cast_one(b, from, to, x)),
         Lanes::Vector(x) if has_vector(to) => Lanes::Vector(cast_vector(b, from, to, x)),
         x => {
-            let each: Vec<Value> =
-                apart(b, from, x).into_iter().map(|x| cast_one(b, from, to, x)).collect();
+            let each: Vec<Value> = apart(b, from, x).into_iter().map(|x| cast_one(b, from, to, x)).collect();
             together(b, to, &each)
         }
     }
 }
 
 fn cast_vector(b: Builder, from: DType, to: DType, x: Value) -> Value {
-    let zero = |b: Builder, dtype| match { let one = number(b, dtype, 0.0); repeat(b, dtype, one, true) } {
+    let zero = |b: Builder, dtype| match {
+        let one = number(b, dtype, 0.0);
+        repeat(b, dtype, one, true)
+    } {
         Lanes::Vector(v) => v,
         Lanes::One(_) | Lanes::Four(_) => unreachable!("the dtype has vectors"),
     };
@@ -460,10 +467,26 @@ fn cast_one(b: Builder, from: DType, to: DType, x: Value) -> Value {
 /// What combining nothing gives.
 pub fn neutral(b: Builder, combine: Combine, dtype: DType) -> Value {
     let limit = |low: bool| match dtype {
-        DType::I32 => if low { f64::from(i32::MIN) } else { f64::from(i32::MAX) },
-        DType::U8 | DType::Bool => if low { 0.0 } else { 255.0 },
+        DType::I32 => {
+            if low {
+                f64::from(i32::MIN)
+            } else {
+                f64::from(i32::MAX)
+            }
+        }
+        DType::U8 | DType::Bool => {
+            if low {
+                0.0
+            } else {
+                255.0
+            }
+        }
         DType::F32 | DType::F64 | DType::I64 | DType::Bf16 | DType::F16 => {
-            if low { f64::NEG_INFINITY } else { f64::INFINITY }
+            if low {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            }
         }
     };
     let value = match combine {

@@ -109,6 +109,11 @@ struct Body {
 }
 
 impl Emit<'_, '_> {
+    /// The vector function that computes an expression, if one does.
+    fn entry(&self, e: ExprId) -> Option<Entry> {
+        entry(&self.nest.exprs[e], self.nest.dtypes[e])
+    }
+
     fn inner(&self) -> usize {
         self.nest.loops.len() - 1
     }
@@ -162,8 +167,7 @@ impl Emit<'_, '_> {
             }
         }
         for e in 0..self.nest.exprs.len() {
-            if let (Expr::Load(operand, map), Level::Element) =
-                (&self.nest.exprs[e], self.analysis.levels[e])
+            if let (Expr::Load(operand, map), Level::Element) = (&self.nest.exprs[e], self.analysis.levels[e])
             {
                 self.row_address(*operand, map);
             }
@@ -221,8 +225,8 @@ impl Emit<'_, '_> {
                 self.draw(to, one, *stream, seed, step, start);
                 lanes::load(&mut self.b, dtype, self.local, 0, false)
             }
-            expr if entry(expr).is_some() => {
-                let function = entry(expr).expect("the guard asked");
+            expr if entry(expr, dtype).is_some() => {
+                let function = entry(expr, dtype).expect("the guard asked");
                 let mut words = vec![self.local];
                 for (i, of) in expr.args().iter().enumerate() {
                     let offset = 16 * (i as i32 + 1);
@@ -318,7 +322,7 @@ impl Emit<'_, '_> {
 
     /// Whether an expression is put into its strip in `stage`.
     fn keeps(&self, e: ExprId, stage: usize) -> bool {
-        let called = self.analysis.levels[e] == Level::Element && entry(&self.nest.exprs[e]).is_some();
+        let called = self.analysis.levels[e] == Level::Element && self.entry(e).is_some();
         let single = self.analysis.levels[e] != Level::Element;
         let at = if single { 0 } else { self.analysis.stages[e] };
         self.analysis.temps[e].is_some() && !called && at == stage
@@ -328,7 +332,7 @@ impl Emit<'_, '_> {
     fn calls(&mut self, stage: usize, from: Value, to: Value) {
         for e in 0..self.nest.exprs.len() {
             let expr = &self.nest.exprs[e];
-            let Some(function) = entry(expr) else { continue };
+            let Some(function) = self.entry(e) else { continue };
             if self.analysis.levels[e] != Level::Element || self.analysis.stages[e] != stage {
                 continue;
             }
@@ -400,7 +404,7 @@ impl Emit<'_, '_> {
 
     /// The strip that an expression can be loaded from in `stage`.
     fn stands_in(&self, e: ExprId, stage: usize) -> Option<usize> {
-        let called = entry(&self.nest.exprs[e]).is_some();
+        let called = self.entry(e).is_some();
         let repeats = matches!(self.nest.exprs[e], Expr::Load(..) | Expr::Coordinate(_));
         self.analysis.temps[e].filter(|_| called || (self.analysis.stages[e] < stage && !repeats))
     }
@@ -687,11 +691,15 @@ impl Emit<'_, '_> {
     fn across(&mut self, how: Combine, dtype: DType, sums: &[Variable]) -> Option<Value> {
         let vectors: Vec<Value> = sums.iter().map(|v| self.b.use_var(*v)).collect();
         let [a, b, c, d] = vectors.as_slice() else { return None };
-        let mut pair = |x: Value, y: Value| {
-            match lanes::combine(&mut self.b, how, dtype, Lanes::Vector(x), Lanes::Vector(y)) {
-                Lanes::Vector(value) => value,
-                Lanes::One(_) | Lanes::Four(_) => unreachable!("vectors give vectors"),
-            }
+        let mut pair = |x: Value, y: Value| match lanes::combine(
+            &mut self.b,
+            how,
+            dtype,
+            Lanes::Vector(x),
+            Lanes::Vector(y),
+        ) {
+            Lanes::Vector(value) => value,
+            Lanes::One(_) | Lanes::Four(_) => unreachable!("vectors give vectors"),
         };
         let (left, right) = (pair(*a, *b), pair(*c, *d));
         let sum = pair(left, right);

@@ -1,0 +1,5 @@
+//! Compiled plans against the reference evaluator, and against themselves on other numbers of threads.
+
+mod graphs;
+mod machine;
+mod primitives;
