@@ -115,21 +115,23 @@ fn products(bench: &Bench) {
 }
 
 fn convolutions(bench: &Bench) {
-    // Images, size, channels in and out, kernel, stride.
+    // Images, size, channels in and out, kernel, stride, groups.
     let shapes = [
-        (32, 32, 64, 64, 3, 1),
-        (32, 28, 1, 32, 5, 1),
-        (32, 14, 32, 64, 5, 1),
-        (32, 32, 3, 64, 3, 1),
-        (64, 8, 1, 16, 3, 1),
-        (32, 16, 64, 128, 3, 1),
-        (32, 8, 128, 256, 3, 1),
-        (8, 13, 192, 192, 3, 1),
-        (16, 32, 64, 128, 3, 2),
-        (4, 224, 3, 64, 11, 4),
-        (32, 14, 256, 256, 1, 1),
+        (32, 32, 64, 64, 3, 1, 1),
+        (32, 28, 1, 32, 5, 1, 1),
+        (32, 14, 32, 64, 5, 1, 1),
+        (32, 32, 3, 64, 3, 1, 1),
+        (64, 8, 1, 16, 3, 1, 1),
+        (32, 16, 64, 128, 3, 1, 1),
+        (32, 8, 128, 256, 3, 1, 1),
+        (8, 13, 192, 192, 3, 1, 1),
+        (16, 32, 64, 128, 3, 2, 1),
+        (4, 224, 3, 64, 11, 4, 1),
+        (32, 14, 256, 256, 1, 1, 1),
+        (8, 32, 64, 64, 3, 1, 4),
+        (8, 32, 64, 64, 3, 1, 64),
     ];
-    for (images, size, channels_in, channels_out, kernel, stride) in shapes {
+    for (images, size, channels_in, channels_out, kernel, stride, groups) in shapes {
         let pad = kernel as i64 / 2;
         let desc = ConvolveDesc {
             images,
@@ -141,7 +143,7 @@ fn convolutions(bench: &Bench) {
             dilation: [1; 2],
             low: [pad; 2],
             high: [pad; 2],
-            groups: 1,
+            groups,
             ..ConvolveDesc::default()
         };
         let [height, width] = desc.output();
@@ -149,7 +151,8 @@ fn convolutions(bench: &Bench) {
         let mut x = numbers((images * size * size * channels_in) as usize);
         let mut w = numbers((desc.weight_rows() * channels_out) as usize);
         let mut y = numbers((images * height * width * channels_out) as usize);
-        let shape = format!("{channels_in}→{channels_out} {size}² {kernel}×{kernel}/{stride} [{images}]");
+        let shape =
+            format!("{channels_in}→{channels_out}:{groups} {size}² {kernel}×{kernel}/{stride} [{images}]");
         let all = 0..images as usize;
         let mut scratch = vec![0u8; desc.forward_scratch_bytes()];
         // SAFETY: the operands are as large as the shape says.

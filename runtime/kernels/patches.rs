@@ -35,25 +35,20 @@ pub(super) struct Patches {
     pub grid: [usize; 2],
 }
 
-/// Places of a patch that lie in one row of the image and, for neighbouring taps, are contiguous there.
-struct Segment {
-    /// Where the places lie in the patch.
-    places: Range<usize>,
-    /// Row of the image, less that of the point.
-    y: isize,
-    /// Column of the first pixel, less that of the point.
-    x: isize,
-    /// First channel in the first pixel.
+/// A place of a patch.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Its tap, by axis.
+    tap: [usize; 2],
     channel: usize,
 }
 
-/// Neighbouring points of one row of the grid.
-struct Line {
+/// A point of the grid.
+#[derive(Clone, Copy)]
+struct Point {
     image: usize,
-    /// Row of the grid.
     y: usize,
-    /// Columns of the grid.
-    xs: Range<usize>,
+    x: usize,
 }
 
 impl Patches {
@@ -67,17 +62,14 @@ impl Patches {
         (self.dilation[1] == 1 || self.kernel[1] == 1) && self.channels as isize == self.pixel
     }
 
-    /// The segment that begins at place `from`, cut off at `end`.
-    fn segment(&self, from: usize, end: usize) -> Segment {
-        let (tap, channel) = (from / self.channels, from % self.channels);
-        let (i, j) = (tap / self.kernel[1], tap % self.kernel[1]);
-        let last = if self.merged() { (i + 1) * self.kernel[1] } else { tap + 1 };
-        Segment {
-            places: from..end.min(last * self.channels),
-            y: i as isize * self.dilation[0] - self.low[0],
-            x: j as isize * self.dilation[1] - self.low[1],
-            channel,
-        }
+    fn place(&self, q: usize) -> Place {
+        let (tap, channel) = (q / self.channels, q % self.channels);
+        Place { tap: [tap / self.kernel[1], tap % self.kernel[1]], channel }
+    }
+
+    fn point(&self, p: usize) -> Point {
+        let (row, x) = (p / self.grid[1], p % self.grid[1]);
+        Point { image: row / self.grid[0], y: row % self.grid[0], x }
     }
 
     /// Writes the places `qs` of the points `ps`, `stride` elements between points. What lies behind the last
@@ -94,59 +86,80 @@ impl Patches {
         stride: usize,
         room: usize,
     ) {
-        let mut p = ps.start;
-        while p < ps.end {
-            let line = self.line(p, ps.end);
-            let mut q = qs.start;
-            while q < qs.end {
-                let segment = self.segment(q, qs.end);
-                let to = to.wrapping_add((p - ps.start) * stride + q - qs.start);
-                // SAFETY: the caller's. Later segments of a point are written later, over what is left behind.
-                unsafe { self.copy(micro, &line, &segment, to, stride, room - (q - qs.start)) };
-                q = segment.places.end;
+        if ps.is_empty() || qs.is_empty() {
+            return;
+        }
+        // Found by division once; from there on by counting.
+        let (first, mut point) = (self.place(qs.start), self.point(ps.start));
+        let merged = self.merged();
+        let mut p = 0;
+        while p < ps.len() {
+            let count = (self.grid[1] - point.x).min(ps.len() - p);
+            let (mut q, mut place) = (0, first);
+            while q < qs.len() {
+                // Up to the end of the tap, or of the row of taps where they are contiguous.
+                let taps = if merged { self.kernel[1] - place.tap[1] } else { 1 };
+                let len = (taps * self.channels - place.channel).min(qs.len() - q);
+                let to = to.wrapping_add(p * stride + q);
+                // SAFETY: the caller's. Later places of a point are written later, over what is left behind.
+                unsafe {
+                    self.copy(micro, &point, count, &place, len, Target { to, stride, room: room - q })
+                };
+                q += len;
+                place.channel = 0;
+                place.tap[1] += taps;
+                if place.tap[1] == self.kernel[1] {
+                    place.tap = [place.tap[0] + 1, 0];
+                }
             }
-            p += line.xs.len();
+            p += count;
+            (point.x, point.y) = (0, point.y + 1);
+            if point.y == self.grid[0] {
+                (point.y, point.image) = (0, point.image + 1);
+            }
         }
     }
 
-    /// The points from `p` on, but before `end`, that share a row of the grid.
-    fn line(&self, p: usize, end: usize) -> Line {
-        let (row, x) = (p / self.grid[1], p % self.grid[1]);
-        let (image, y) = (row / self.grid[0], row % self.grid[0]);
-        Line { image, y, xs: x..self.grid[1].min(x + end - p) }
-    }
-
-    /// One segment of the points of a line.
+    /// `len` places from `place` on, all in one row of the image, of `count` points of one row of the grid.
     #[inline]
     unsafe fn copy(
         &self,
         micro: &Micro,
-        line: &Line,
-        segment: &Segment,
-        to: *mut f32,
-        stride: usize,
-        room: usize,
+        point: &Point,
+        count: usize,
+        place: &Place,
+        len: usize,
+        target: Target,
     ) {
-        let row = line.y as isize * self.stride[0] + segment.y;
-        let pitch = self.size[1] * self.pixel;
+        let at = |axis: usize, point: usize| {
+            point as isize * self.stride[axis] + place.tap[axis] as isize * self.dilation[axis]
+                - self.low[axis]
+        };
+        let (row, pitch) = (at(0, point.y), self.size[1] * self.pixel);
         let runs = Runs {
-            from: self.base.wrapping_offset((line.image as isize * self.size[0] + row) * pitch),
-            start: (line.xs.start as isize * self.stride[1] + segment.x) * self.pixel
-                + segment.channel as isize,
+            from: self.base.wrapping_offset((point.image as isize * self.size[0] + row) * pitch),
+            start: at(1, point.x) * self.pixel + place.channel as isize,
             step: self.stride[1] * self.pixel,
-            to,
-            to_stride: stride,
-            count: line.xs.len(),
-            len: segment.places.len(),
-            room,
+            to: target.to,
+            to_stride: target.stride,
+            count,
+            len,
+            room: target.room,
         };
         // Neighbouring pixels are contiguous, so what is outside a row of the image is before or after it.
         let limit = if row < 0 || row >= self.size[0] { 0 } else { pitch };
-        // Runs that begin before the row, and those that end in it.
-        let before = (-runs.start + runs.step - 1).max(0) / runs.step;
-        let within = (limit - runs.len as isize - runs.start + runs.step).max(0) / runs.step;
-        let before = (before as usize).min(runs.count);
-        let within = (within as usize).clamp(before, runs.count);
+        // Runs that begin before the row, and those that end in it: few are neither.
+        let (mut before, mut within) = (0, count);
+        let mut begin = runs.start;
+        while before < count && begin < 0 {
+            before += 1;
+            begin += runs.step;
+        }
+        let mut end = runs.start + (count as isize - 1) * runs.step + len as isize;
+        while within > before && end > limit {
+            within -= 1;
+            end -= runs.step;
+        }
         // SAFETY: places from 0 to `limit` are a row of the image; the caller vouches for `to`.
         unsafe {
             if before > 0 {
@@ -155,11 +168,18 @@ impl Patches {
             if within > before {
                 (micro.copy)(&runs.part(before..within));
             }
-            if within < runs.count {
-                (micro.gather)(&runs.part(within..runs.count), limit);
+            if within < count {
+                (micro.gather)(&runs.part(within..count), limit);
             }
         }
     }
+}
+
+/// Where places go: see [`Patches::gather`].
+struct Target {
+    to: *mut f32,
+    stride: usize,
+    room: usize,
 }
 
 /// Points down, places across; as a right operand, which is k × columns, the places are k.

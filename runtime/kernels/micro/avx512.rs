@@ -118,6 +118,18 @@ unsafe fn copy_runs(runs: &Runs) {
 #[target_feature(enable = "avx512f")]
 unsafe fn gather_runs(runs: &Runs, limit: isize) {
     let tail = Tail::of(runs);
+    if runs.len < LANES && tail.store == !0 {
+        let (mut begin, mut to) = (runs.start, runs.to);
+        for _ in 0..runs.count {
+            let lo = (-begin).clamp(0, LANES as isize);
+            let hi = (limit - begin).clamp(0, runs.len as isize);
+            let mask = (((1u32 << hi) - 1) & (!0 << lo)) as __mmask16;
+            // SAFETY: lanes outside are masked off; there is room for a whole vector.
+            unsafe { _mm512_storeu_ps(to, _mm512_maskz_loadu_ps(mask, runs.from.wrapping_offset(begin))) };
+            (begin, to) = (begin + runs.step, to.wrapping_add(runs.to_stride));
+        }
+        return;
+    }
     for i in 0..runs.count {
         let begin = runs.start + i as isize * runs.step;
         let to = runs.to.wrapping_add(i * runs.to_stride);
