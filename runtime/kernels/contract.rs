@@ -127,6 +127,12 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Where `row` begins.
+    #[inline]
+    pub fn at(&self, row: usize) -> *mut f32 {
+        self.c.wrapping_offset(self.rows.offset(row))
+    }
+
     /// C transposed; its rows, columns from now on, are `row` elements apart.
     pub fn turned(self, row: isize) -> Output {
         Output { rows: RowMap::Even(self.column), column: row, bias_by_row: !self.bias_by_row, ..self }

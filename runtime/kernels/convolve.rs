@@ -8,10 +8,12 @@
 //! bits depend on the shape of the convolution and on the element, never on the part asked for.
 
 use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
+use super::depthwise::{EachPoint, EachTap};
 use super::isa::Isa;
 use super::micro::{Layout, Micro, PITCH, Runs};
 use super::patches::{ByPlace, ByPoint, Patches};
 use super::product::{ACCUMULATE, FEW, Matrix, RELU};
+use super::wide;
 use std::ops::Range;
 
 /// A convolution's shape. Spatial pairs are (height, width).
@@ -101,12 +103,31 @@ impl ConvolveDesc {
         (self.channels_out / self.groups) as usize
     }
 
-    /// The patches of x that points of y see, in one group.
+    /// Whether every channel is a group by itself.
+    fn depthwise(&self) -> bool {
+        self.groups > 1 && self.in_group() == 1 && self.out_group() == 1
+    }
+
+    /// Groups that are computed one after the other: depthwise they are one.
+    fn rounds(&self) -> usize {
+        if self.depthwise() { 1 } else { self.groups as usize }
+    }
+
+    /// Channels of x, and of y, that are computed together.
+    fn together(&self) -> (usize, usize) {
+        if self.depthwise() {
+            (self.channels_in as usize, self.channels_out as usize)
+        } else {
+            (self.in_group(), self.out_group())
+        }
+    }
+
+    /// The patches of x that points of y see, in one round.
     fn patches(&self, x: *const f32, group: usize) -> Patches {
         Patches {
             base: x.wrapping_add(group * self.in_group()),
             size: self.size.map(|s| s as isize),
-            channels: self.in_group(),
+            channels: self.together().0,
             pixel: self.channels_in as isize,
             kernel: self.kernel.map(|s| s as usize),
             stride: self.stride.map(|s| s as isize),
@@ -199,7 +220,7 @@ pub(super) unsafe fn convolve_with(
     let channels = desc.channels_out as usize;
     let [height, width] = desc.output().map(|s| s as usize);
     let k = desc.weight_rows() as usize;
-    for group in 0..desc.groups as usize {
+    for group in 0..desc.rounds() {
         let shift = group * desc.out_group();
         let patches = desc.patches(x, group);
         let weights = Matrix { base: w.wrapping_add(shift), row: channels as isize, column: 1 };
@@ -221,7 +242,11 @@ pub(super) unsafe fn convolve_with(
         let points = ByPoint(&patches);
         // SAFETY: the caller's.
         unsafe {
-            if few(desc.out_group()) {
+            if desc.depthwise() {
+                let step = [desc.kernel[1] as usize * channels, channels].map(|step| step as isize);
+                let (patches, out, extent) = (&patches, &out, &extent);
+                wide::run_as(micro.isa, EachPoint { patches, weights: w, step, out, extent });
+            } else if few(desc.out_group()) {
                 let (out, extent) = (out.turned(channels as isize), extent.turned());
                 contract::contract(micro, &weights.transposed(), &points, &out, &extent, scratch);
             } else {
@@ -266,7 +291,7 @@ pub(super) unsafe fn input_gradient_with(
     part: Range<usize>,
     scratch: *mut u8,
 ) {
-    for group in 0..desc.groups as usize {
+    for group in 0..desc.rounds() {
         for y in desc.phases(0) {
             for x in desc.phases(1) {
                 // SAFETY: the caller's.
@@ -295,7 +320,7 @@ unsafe fn phase_gradient(
     let patches = Patches {
         base: dy.wrapping_add(out_shift),
         size: desc.output().map(|s| s as isize),
-        channels: desc.out_group(),
+        channels: desc.together().1,
         pixel: desc.channels_out as isize,
         kernel: phase.map(|p| p.taps),
         stride: [1, 1],
@@ -326,7 +351,7 @@ unsafe fn phase_gradient(
         relu: false,
     };
     let points = phase[0].points * phase[1].points;
-    let k = patches.places();
+    let k = phase[0].taps * phase[1].taps * desc.out_group();
     let extent = Extent {
         rows: part.start * points..part.end * points,
         columns: 0..desc.in_group(),
@@ -336,7 +361,14 @@ unsafe fn phase_gradient(
     let points = ByPoint(&patches);
     // SAFETY: the caller's.
     unsafe {
-        if few(desc.in_group()) && desc.stride == [1, 1] {
+        if desc.depthwise() {
+            let [y, x] = phase;
+            let row = desc.kernel[1] as usize;
+            let last = w.wrapping_add((y.last_tap * row + x.last_tap) * desc.channels_out as usize);
+            let step = [y.tap_step * row, x.tap_step].map(|taps| -(taps as isize) * channels_in);
+            let (patches, out, extent) = (&patches, &out, &extent);
+            wide::run_as(micro.isa, EachPoint { patches, weights: last, step, out, extent });
+        } else if few(desc.in_group()) && desc.stride == [1, 1] {
             let (out, extent) = (Output { rows: RowMap::Even(channels_in), ..out }, extent.turned());
             contract::contract(micro, &weights, &points, &out.turned(channels_in), &extent, scratch);
         } else {
@@ -455,7 +487,7 @@ pub(super) unsafe fn weight_gradient_with(
 ) {
     let channels = desc.channels_out as usize;
     let k = desc.points();
-    for group in 0..desc.groups as usize {
+    for group in 0..desc.rounds() {
         let shift = group * desc.out_group();
         let patches = desc.patches(x, group);
         let gradient = Matrix { base: dy.wrapping_add(shift), row: channels as isize, column: 1 };
@@ -477,7 +509,10 @@ pub(super) unsafe fn weight_gradient_with(
         let places = ByPlace(&patches);
         // SAFETY: the caller's.
         unsafe {
-            if few(desc.out_group()) {
+            if desc.depthwise() {
+                let (patches, out, extent) = (&patches, &out, &extent);
+                wide::run_as(micro.isa, EachTap { patches, gradient: dy, out, extent });
+            } else if few(desc.out_group()) {
                 let (out, extent) = (out.turned(channels as isize), extent.turned());
                 contract::contract(micro, &gradient.transposed(), &places, &out, &extent, scratch);
             } else {

@@ -18,6 +18,8 @@ pub mod random;
 pub mod isa;
 
 mod contract;
+mod depthwise;
+mod lanes;
 mod micro;
 mod patches;
 mod wide;

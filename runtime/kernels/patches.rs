@@ -45,18 +45,13 @@ struct Place {
 
 /// A point of the grid.
 #[derive(Clone, Copy)]
-struct Point {
+pub(super) struct Point {
     image: usize,
     y: usize,
     x: usize,
 }
 
 impl Patches {
-    /// Places of a patch.
-    pub fn places(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.channels
-    }
-
     /// Whether taps that are neighbours in a row are contiguous in memory.
     fn merged(&self) -> bool {
         (self.dilation[1] == 1 || self.kernel[1] == 1) && self.channels as isize == self.pixel
@@ -67,9 +62,41 @@ impl Patches {
         Place { tap: [tap / self.kernel[1], tap % self.kernel[1]], channel }
     }
 
-    fn point(&self, p: usize) -> Point {
-        let (row, x) = (p / self.grid[1], p % self.grid[1]);
-        Point { image: row / self.grid[0], y: row % self.grid[0], x }
+    /// The point with number `p`. Where there are no points it is of no meaning.
+    pub fn point(&self, p: usize) -> Point {
+        let [height, width] = self.grid.map(|size| size.max(1));
+        let (row, x) = (p / width, p % width);
+        Point { image: row / height, y: row % height, x }
+    }
+
+    /// Goes to the next point.
+    #[inline(always)]
+    pub fn advance(&self, point: &mut Point) {
+        point.x += 1;
+        if point.x == self.grid[1] {
+            self.next_row(point);
+        }
+    }
+
+    /// Goes to the first point of the next row.
+    #[inline(always)]
+    fn next_row(&self, point: &mut Point) {
+        (point.x, point.y) = (0, point.y + 1);
+        if point.y == self.grid[0] {
+            (point.y, point.image) = (0, point.image + 1);
+        }
+    }
+
+    /// Where the group's channels of the pixel that `tap` sees from `point` lie; none outside the image.
+    #[inline(always)]
+    pub fn pixel_at(&self, point: &Point, tap: [usize; 2]) -> Option<*const f32> {
+        let [row, column] = [0, 1].map(|axis| {
+            let at = [point.y, point.x][axis];
+            at as isize * self.stride[axis] + tap[axis] as isize * self.dilation[axis] - self.low[axis]
+        });
+        let inside = row >= 0 && row < self.size[0] && column >= 0 && column < self.size[1];
+        let pixel = (point.image as isize * self.size[0] + row) * self.size[1] + column;
+        inside.then(|| self.base.wrapping_offset(pixel * self.pixel))
     }
 
     /// Writes the places `qs` of the points `ps`, `stride` elements between points. What lies behind the last
@@ -113,10 +140,7 @@ impl Patches {
                 }
             }
             p += count;
-            (point.x, point.y) = (0, point.y + 1);
-            if point.y == self.grid[0] {
-                (point.y, point.image) = (0, point.image + 1);
-            }
+            self.next_row(&mut point);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tiles of up to 6 × 16 in 256-bit registers: 12 sums, two vectors of B, one of A, one to spare.
 
-use super::{Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel};
+use super::{Isa, Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel};
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
@@ -21,6 +21,7 @@ macro_rules! tiles {
 
 /// The kernels for AVX2 with fused multiply-add.
 pub(super) static MICRO: Micro = Micro {
+    isa: Isa::Avx2,
     rows: 6,
     columns: 2 * LANES,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],

@@ -1,6 +1,6 @@
 //! Tiles of up to 14 × 32 in 512-bit registers: 28 sums, two vectors of B, one of A, one to spare.
 
-use super::{COLUMNS_MAX, Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel, inside};
+use super::{COLUMNS_MAX, Isa, Micro, PITCH, ROWS_MAX, Runs, Tile, TileKernel, inside};
 use std::arch::x86_64::*;
 
 /// Elements of a vector.
@@ -19,6 +19,7 @@ macro_rules! tiles {
 
 /// The kernels for AVX-512.
 pub(super) static MICRO: Micro = Micro {
+    isa: Isa::Avx512,
     rows: 14,
     columns: COLUMNS_MAX,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],

@@ -108,6 +108,8 @@ pub type Transpose = unsafe fn(*const f32, isize, *mut f32, usize, usize, usize)
 
 /// The kernels of one instruction set.
 pub struct Micro {
+    /// The instruction set.
+    pub isa: Isa,
     /// Most rows of a tile.
     pub rows: usize,
     /// Most columns of a tile.

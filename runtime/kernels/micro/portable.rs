@@ -1,6 +1,6 @@
 //! Tiles of up to 4 × 16 in plain Rust: fast where the target has fused multiply-add, right everywhere.
 
-use super::{Micro, PITCH, ROWS_MAX, Tile, TileKernel};
+use super::{Isa, Micro, PITCH, ROWS_MAX, Tile, TileKernel};
 
 /// Elements that are handled as one vector.
 const LANES: usize = 8;
@@ -18,6 +18,7 @@ macro_rules! tiles {
 
 /// The kernels for any processor.
 pub(super) static MICRO: Micro = Micro {
+    isa: Isa::Portable,
     rows: 4,
     columns: 2 * LANES,
     tiles: [[tiles!(1, PITCH, 1), tiles!(2, PITCH, 1)], [tiles!(1, 1, ROWS_MAX), tiles!(2, 1, ROWS_MAX)]],

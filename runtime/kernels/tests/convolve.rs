@@ -160,11 +160,12 @@ fn any_shape_stride_dilation_padding_and_groups() {
         let size = |index, bound| 1 + pick(seed, index, bound) as u64;
         let pad = |index| pick(seed, index, 5) as i64 - 1;
         let groups = [1, 1, 1, 2, 3][pick(seed, 1, 5)];
+        let alone = groups > 1 && pick(seed, 19, 2) == 0;
         let desc = ConvolveDesc {
             images: size(2, 3),
             size: [size(3, 9), size(4, 20)],
-            channels_in: groups * size(5, 9),
-            channels_out: groups * size(6, 20),
+            channels_in: groups * if alone { 1 } else { size(5, 9) },
+            channels_out: groups * if alone { 1 } else { size(6, 20) },
             kernel: [size(7, 4), size(8, 5)],
             stride: [size(9, 3), size(10, 3)],
             dilation: [size(11, 3), size(12, 3)],
@@ -196,6 +197,8 @@ fn ordinary_shapes() {
     let line =
         ConvolveDesc { size: [1, 50], kernel: [1, 5], low: [0, 2], high: [0, 2], ..like(1, [7, 9], 1, 1) };
     let depthwise = ConvolveDesc { groups: 40, ..like(9, [40, 40], 3, 1) };
+    let strided = ConvolveDesc { groups: 7, flags: ACCUMULATE | RELU, ..like(9, [7, 7], 5, 2) };
+    let wide = ConvolveDesc { groups: 3, dilation: [2, 1], block: 4, ..like(11, [3, 3], 3, 1) };
     let cases = [
         like(28, [1, 32], 5, 1),
         like(14, [3, 70], 3, 2),
@@ -203,6 +206,8 @@ fn ordinary_shapes() {
         like(7, [130, 40], 1, 2),
         line,
         depthwise,
+        strided,
+        wide,
     ];
     for (seed, desc) in cases.into_iter().enumerate() {
         Case::new(desc, seed as u64).check(seed as u64);
