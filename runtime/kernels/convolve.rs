@@ -4,8 +4,8 @@
 //! - y at (i, j) is the sum over taps (a, b) and channels of x at (i·stride + a·dilation - low, …) times w;
 //!   x is zero outside. One spatial axis: let h = kh = 1.
 //!
-//! All three are products over patches of images (see [`super::patches`]) and keep the promise of products:
-//! bits depend on the shape of the convolution and on the element, never on the part asked for.
+//! All three are products over patches of images (see `patches.rs`; channel by channel in `depthwise.rs` where
+//! every channel is a group) and keep the promise of products: bits depend on the shape of the convolution and on the element, never on the part asked for.
 
 use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
 use super::depthwise::{EachPoint, EachTap};
