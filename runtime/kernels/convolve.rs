@@ -5,7 +5,8 @@
 //!   x is zero outside. One spatial axis: let h = kh = 1.
 //!
 //! All three are products over patches of images (see `patches.rs`; channel by channel in `depthwise.rs` where
-//! every channel is a group) and keep the promise of products: bits depend on the shape of the convolution and on the element, never on the part asked for.
+//! every channel is a group) and keep the promise of products: bits depend on the shape of the convolution and on
+//! the element, never on the part asked for.
 
 use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
 use super::depthwise::{EachPoint, EachTap};
