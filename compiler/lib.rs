@@ -8,6 +8,7 @@ pub mod graph_text;
 pub mod load;
 pub mod lower;
 pub mod model;
+pub mod model_text;
 pub mod ops;
 pub mod passes;
 pub mod reference;

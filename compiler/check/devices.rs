@@ -152,10 +152,11 @@ impl<'a> Checker<'a> {
             }
         };
         let device = Device { count, span: name.span };
-        if let Some(first) = devices.insert(name.name.text.clone(), device) {
+        let first = devices.get(&name.name.text).map(|first| first.span);
+        devices.entry(name.name.text.clone()).or_insert(device);
+        if let Some(first) = first {
             let message = format!("`{}` is declared twice", name.name.text);
-            let found =
-                Diagnostic::error(Code::DuplicateName, name.span, message).label(first.span, "the first");
+            let found = Diagnostic::error(Code::DuplicateName, name.span, message).label(first, "the first");
             self.report(found);
         }
     }

@@ -114,7 +114,6 @@ impl<'a> Checker<'a> {
         let call = train.and_then(|train| train.model.as_ref()).map(|name| name.span);
         let complete = self.bind_model_parameters(definition, args, call);
         self.block(&definition.body);
-        self.check_free_axes();
         self.check_unread();
         if let Some(train) = train {
             self.optimize(train);

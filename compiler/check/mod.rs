@@ -212,6 +212,12 @@ impl<'a> Checker<'a> {
         let at = diagnostic.primary.span;
         if self.loaded.in_library(at) {
             if let Some(call) = self.user_call {
+                let layer = self.frames.iter().find(|frame| frame.call == Some(call));
+                if let Some(layer) = layer.map(|frame| format!("`{}`", name_of(frame.definition)))
+                    && !diagnostic.message.contains(&layer)
+                {
+                    diagnostic.message = format!("{layer}: {}", diagnostic.message);
+                }
                 let text = std::mem::take(&mut diagnostic.primary.text);
                 let text = if text.is_empty() { "in the library, here".to_string() } else { text };
                 diagnostic = diagnostic.label(at, text);

@@ -70,7 +70,7 @@ impl<'a> Checker<'a> {
         let bool_only = || sides.iter().all(|(value, _)| matches!(value, Value::Bool(_)));
         let dtype = found.map_or(if bool_only() { DType::Bool } else { DType::F32 }, |found| found.0);
         for (value, span) in sides {
-            let whole = value.number().is_none_or(|x| x.fract() == 0.0);
+            let whole = !matches!(value, Value::Float(_));
             let number = value.number().is_some() || matches!(value, Value::Size(_));
             let fits = match value {
                 Value::Bool(_) => dtype == DType::Bool,
@@ -425,7 +425,7 @@ impl<'a> Checker<'a> {
             if single { (from_end(start), from_end(start) + 1) } else { (from_end(start), from_end(end)) };
         if start < 0 || end < start || end > n {
             let wanted = if single { format!("index {start}") } else { format!("{start}..{end}") };
-            let message = format!("{wanted} does not lie in {} of {ty}", axis_text(&ty.axes[axis]));
+            let message = format!("{wanted} is not within axis {axis} of {ty}");
             let found = Diagnostic::error(Code::BadValue, span, message)
                 .help(format!("indices run from 0 to {}", n - 1));
             self.report(found);

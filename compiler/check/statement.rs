@@ -801,8 +801,7 @@ impl<'a> Checker<'a> {
             let value = match (set, given[at].take(), &parameter.default) {
                 (Some((_, text)), _, _) => {
                     let text = text.clone();
-                    let value = set_value(&text);
-                    self.fit(value, None, params[at].kind, parameter.span, &whose)
+                    self.set_from_outside(parameter, params[at].kind, &text)
                 }
                 (None, Some(value), _) => value,
                 (None, None, Some(default)) => self.argument(default, params[at].kind, &whose),
@@ -834,6 +833,23 @@ impl<'a> Checker<'a> {
             self.frame().scope.set(&parameter.name.text, value, parameter.name.span);
         }
         complete
+    }
+
+    /// The value of `--set name=value`.
+    fn set_from_outside(
+        &mut self,
+        parameter: &'a strata_grammar::ast::Parameter,
+        kind: Kind,
+        text: &str,
+    ) -> Value<'a> {
+        let before = self.diagnostics.len();
+        let value = self.fit(set_value(text), None, kind, parameter.span, "");
+        if let Some(said) = self.diagnostics.get_mut(before) {
+            let name = &parameter.name.text;
+            said.message = format!("`--set {name}={text}` does not fit: `{name}` takes {}", kind.wants());
+            said.help = None;
+        }
+        value
     }
 
     /// Says where a parameter's kind is no kind.

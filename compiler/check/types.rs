@@ -1,6 +1,6 @@
 //! Type expressions: as declarations of inputs and variables, and as patterns in a layer's signature.
 
-use strata_grammar::ast::{AxisExpr, AxisKind, Expr, Ident, TypeExpr};
+use strata_grammar::ast::{AxisExpr, AxisKind, Expr, Ident, StatementKind, TypeExpr};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::Checker;
@@ -137,6 +137,9 @@ impl<'a> Checker<'a> {
                 Some(vec![Axis { size, name: Some(name.text.as_str().into()), ragged: false }])
             }
             None if is_input => {
+                if let Some(meant) = self.misspelt_axis(name) {
+                    return Some(vec![meant]);
+                }
                 let id = FreeId(self.build.model.free.len() as u32);
                 self.build.model.free.push(FreeAxis { name: name.text.clone(), span: name.span });
                 let axis =
@@ -173,7 +176,11 @@ impl<'a> Checker<'a> {
             other => match (other.int(), other.number()) {
                 (Some(n), _) => self.size(n, span),
                 (None, Some(x)) => {
-                    let message = format!("a size is a whole number, and this is {x}");
+                    let message = if x.fract() == 0.0 {
+                        format!("an axis of {x:e} is beyond what any machine holds")
+                    } else {
+                        format!("a size is a whole number, and this is {x}")
+                    };
                     self.report(Diagnostic::error(Code::BadSize, span, message));
                     None
                 }
@@ -450,41 +457,53 @@ impl<'a> Checker<'a> {
         None
     }
 
-    /// Says where free axes are probably misspelt.
-    pub(super) fn check_free_axes(&mut self) {
-        let free = self.build.model.free.clone();
-        let uses: Vec<usize> = (0..free.len()).map(|id| self.free_count(id)).collect();
-        for (id, axis) in free.iter().enumerate() {
-            if uses[id] > 1 {
-                continue;
-            }
-            let named: Vec<(&str, Span)> = free
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != id && (uses[*other] > 1 || *other < id))
-                .map(|(_, other)| (other.name.as_str(), other.span))
-                .collect();
-            let near = did_you_mean(&axis.name, named.iter().map(|(name, _)| *name)).map(str::to_string);
-            if let Some(near) = near {
-                let first = named.iter().find(|(name, _)| *name == near).map(|(_, span)| *span);
-                let message = format!(
-                    "the free axis `{}` stands here only, and is spelled nearly like `{near}`",
-                    axis.name
-                );
-                let mut found = Diagnostic::error(Code::UnboundAxis, axis.span, message)
-                    .help(format!("did you mean `{near}`?"))
-                    .edit(axis.span, near);
-                if let Some(first) = first {
-                    found = found.label(first, "the other axis");
-                }
-                self.report(found);
-            }
+    /// The axis that a new free axis was probably meant to be, which is said: it stands once, and is spelled nearly
+    /// like one that stands before it.
+    fn misspelt_axis(&mut self, name: &Ident) -> Option<Axis> {
+        let standing =
+            self.frame().definition.body.statements.iter().filter_map(|statement| match &statement.kind {
+                StatementKind::Input { ty, .. } => Some(ty),
+                _ => None,
+            });
+        if standing.map(|ty| uses(ty, &name.text)).sum::<usize>() > 1 {
+            return None;
+        }
+        let known: Vec<(String, Span)> =
+            self.build.model.free.iter().map(|free| (free.name.clone(), free.span)).collect();
+        let names =
+            known.iter().map(|(name, _)| name.as_str()).filter(|other| !is_numbered(&name.text, other));
+        let near = did_you_mean(&name.text, names)?.to_string();
+        let message =
+            format!("the free axis `{}` stands here only, and is spelled nearly like `{near}`", name.text);
+        let mut found = Diagnostic::error(Code::UnboundAxis, name.span, message)
+            .help(format!("did you mean `{near}`?"))
+            .edit(name.span, near.clone());
+        if let Some((_, first)) = known.iter().find(|(other, _)| *other == near) {
+            found = found.label(*first, "the other axis");
+        }
+        self.report(found);
+        match self.frame().scope.axes.get(&near).map(|binding| binding.value.clone()) {
+            Some(Value::Axis(axis)) => Some(axis),
+            _ => None,
         }
     }
+}
 
-    /// How many inputs have the free axis.
-    fn free_count(&self, id: usize) -> usize {
-        let has = |ty: &Type| ty.axes.iter().any(|axis| axis.size == Size::Free(FreeId(id as u32)));
-        self.build.model.inputs.iter().filter(|input| has(&input.ty)).count()
+/// How often a name stands in a type as an axis of its own.
+fn uses(ty: &TypeExpr, name: &str) -> usize {
+    match ty {
+        TypeExpr::Tensor { axes: Some(axes), .. } => axes
+            .iter()
+            .filter(|axis| matches!(&axis.kind, AxisKind::Expr(expr) if lone_name(expr).is_some_and(|n| n.text == name)))
+            .count(),
+        TypeExpr::Tensor { axes: None, .. } => 0,
+        TypeExpr::Tuple { members, .. } => members.iter().map(|member| uses(member, name)).sum(),
     }
+}
+
+/// Whether two names differ in their last character only, as `time_a` and `time_b` do: surely on purpose.
+fn is_numbered(a: &str, b: &str) -> bool {
+    let cut =
+        |text: &str| text.char_indices().next_back().map_or(String::new(), |(at, _)| text[..at].to_string());
+    a.len() == b.len() && cut(a) == cut(b) && a.contains(|c: char| c == '_' || c.is_ascii_digit())
 }

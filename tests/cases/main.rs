@@ -4,6 +4,7 @@
 
 mod check;
 mod fmt;
+mod model;
 mod parse;
 
 use std::path::Path;
@@ -21,6 +22,7 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "check", run: check::run },
     Kind { name: "fmt", run: fmt::run },
+    Kind { name: "model", run: model::run },
     Kind { name: "parse", run: parse::run },
 ];
 

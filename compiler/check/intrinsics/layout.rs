@@ -45,6 +45,13 @@ impl<'a> Checker<'a> {
         piped: Vec<Bound<'a>>,
         span: Span,
     ) -> Value<'a> {
+        if !args.iter().any(|arg| matches!(arg.name, ArgumentName::Colon(_))) {
+            let message = "`rename` needs an axis and its new name";
+            let found =
+                Diagnostic::error(Code::MissingArgument, span, message).help("write `rename(x, old: new)`");
+            self.report(found);
+            return Value::Unknown;
+        }
         let mut args = args.iter();
         let value = match piped.into_iter().next() {
             Some(bound) => bound.value,
