@@ -114,9 +114,11 @@ impl<'t> Stretch<'t> {
         Span::new(self.file, self.offset(start), self.offset(end))
     }
 
-    /// A part of it, without the mended word.
+    /// A part of it.
     fn part(&self, start: usize, end: usize) -> Stretch<'t> {
-        Stretch { file: self.file, text: &self.text[start..end], origin: self.offset(start), mended: None }
+        let inside = self.mended.filter(|mend| start <= mend.at && mend.at + mend.here <= end);
+        let mended = inside.map(|mend| Mend { at: mend.at - start, ..mend });
+        Stretch { file: self.file, text: &self.text[start..end], origin: self.offset(start), mended }
     }
 }
 

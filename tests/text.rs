@@ -432,6 +432,41 @@ fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![9 => prop::sample::select(FRAGMENTS).prop_map(str::to_string), 1 => "\\PC{0,3}"]
 }
 
+/// The same tokens with other blanks, breaks and comments between them.
+fn lay_out(text: &str, choices: &[u8]) -> String {
+    let mut choices = choices.iter().copied().cycle();
+    let mut choose = |of: u8| choices.next().unwrap_or(0) % of;
+    let mut out = String::new();
+    let mut open = Vec::new();
+    let mut at = 0;
+    for (start, end) in tokens(text) {
+        let (gap, token) = (&text[at..start], &text[start..end]);
+        let in_brackets = matches!(open.last(), Some(&("(" | "[")));
+        if gap.contains('\n') {
+            out += gap.trim_end_matches(' ');
+            for _ in 0..choose(3) {
+                out += ["\n", "   // a comment\n", " \r\n"][usize::from(choose(3))];
+            }
+            out += &" ".repeat(usize::from(choose(6)));
+        } else if in_brackets && matches!(out.chars().last(), Some('(' | '[' | ',')) && choose(5) == 0 {
+            out += ["\n", " // a comment\n", "\n\n  "][usize::from(choose(3))];
+        } else {
+            out += gap;
+            if !gap.is_empty() && choose(2) == 0 {
+                out += &" ".repeat(usize::from(choose(4)));
+            }
+        }
+        out += token;
+        match token {
+            "(" | "[" | "{" => open.push(token),
+            ")" | "]" | "}" => drop(open.pop()),
+            _ => {}
+        }
+        at = end;
+    }
+    out + &text[at..]
+}
+
 proptest! {
     #![proptest_config(config(600))]
 
@@ -445,6 +480,18 @@ proptest! {
         let text: String =
             fragments.into_iter().map(|(fragment, blank)| if blank { fragment + " " } else { fragment }).collect();
         check_any(&text);
+    }
+
+    #[test]
+    fn sound_files_laid_out_anew(
+        file in any::<prop::sample::Index>(),
+        choices in prop::collection::vec(any::<u8>(), 200..201),
+    ) {
+        thread_local!(static TEXTS: Vec<String> = sound_texts());
+        let text = TEXTS.with(|texts| lay_out(file.get::<String>(texts), &choices));
+        let (source, parsed) = read(&text);
+        prop_assert!(parsed.diagnostics.is_empty(), "{:?}\n{text}", parsed.diagnostics);
+        check_format(&source, &parsed);
     }
 
     #[test]

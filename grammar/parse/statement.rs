@@ -123,7 +123,8 @@ impl Builder<'_> {
             }
             None => {
                 self.broken_head(at, pair);
-                let head = parts.find(|part| part.as_rule() == Rule::junk);
+                parts.must(); // for
+                let head = parts.maybe(Rule::junk);
                 (loop_name(at, head.as_ref(), pair), unknown(at, pair))
             }
         };
@@ -137,8 +138,8 @@ impl Builder<'_> {
             Some(head) => self.scan_head(at, &head),
             None => {
                 self.broken_head(at, pair);
-                let junk = parts.find(|part| part.as_rule() == Rule::junk);
-                let state = junk.and_then(|junk| self.broken_state(at, &junk));
+                parts.must(); // scan
+                let state = parts.maybe(Rule::junk).and_then(|junk| self.broken_state(at, &junk));
                 let state = state.map(|target| (target, unknown(at, pair)));
                 (ScanOver::Times(unknown(at, pair)), false, state)
             }

@@ -59,17 +59,16 @@ fn groups(lines: &[Line<'_>]) -> Groups {
         if line.begins == Begins::Comment {
             continue;
         }
-        let first = line.pieces.first().and_then(|piece| piece.origin);
         let is_statement = line.begins == Begins::Statement;
         while above.last().is_some_and(|above| above.frame > line.frame) {
             above.pop();
         }
         let neighbour = above.pop_if(|above| is_statement && above.frame == line.frame);
-        let column = first.map_or(0, |first| first.column);
-        above.iter_mut().for_each(|above| above.limit = above.limit.min(column));
+        above.iter_mut().for_each(|above| above.cut(line.anchor));
         if !is_statement {
             continue;
         }
+        let first = line.pieces.first().and_then(|piece| piece.origin);
         let mut groups_here = HashMap::new();
         for (index, piece) in line.pieces.iter().enumerate().skip(1) {
             let Some(origin) =
@@ -80,19 +79,19 @@ fn groups(lines: &[Line<'_>]) -> Groups {
             if piece.gap != 1 {
                 continue;
             }
-            let joined = neighbour.as_ref().filter(|above| origin.column < above.limit).and_then(|above| {
-                let group = *above.groups.get(&origin.column)?;
-                let (other_line, other) = *members[group].last()?;
-                (lines[other_line].pieces[other].class == piece.class).then_some(group)
+            let joined = neighbour.as_ref().and_then(|above| {
+                let &(group, other) = above.groups.get(&origin.column)?;
+                let is_alike = lines[above.line].pieces[other].class == piece.class;
+                (other < above.limit && is_alike).then_some(group)
             });
             let group = joined.unwrap_or_else(|| {
                 members.push(Vec::new());
                 members.len() - 1
             });
             members[group].push((at, index));
-            groups_here.insert(origin.column, group);
+            groups_here.insert(origin.column, (group, index));
         }
-        above.push(Above { frame: line.frame, groups: groups_here, limit: usize::MAX });
+        above.push(Above { frame: line.frame, line: at, groups: groups_here, limit: usize::MAX });
     }
     let is_wide = |&(line, piece): &(usize, usize)| {
         let origin = lines[line].pieces[piece].origin;
@@ -110,10 +109,24 @@ fn groups(lines: &[Line<'_>]) -> Groups {
 /// The last line of a bracket.
 struct Above {
     frame: usize,
-    /// The groups of its pieces, by column in the source.
-    groups: HashMap<usize, usize>,
-    /// Columns from here on are cut off by lines in between.
+    line: usize,
+    /// Its pieces and their groups, by column in the source.
+    groups: HashMap<usize, (usize, usize)>,
+    /// Pieces from here on are cut off from what comes below by lines in between.
     limit: usize,
+}
+
+impl Above {
+    /// A line comes in between. What hangs on a piece of this line leaves the pieces left of that in sight.
+    fn cut(&mut self, anchor: Anchor) {
+        match anchor {
+            Anchor::Piece(line, piece, _) | Anchor::Operand(line, piece, _) if line == self.line => {
+                self.limit = self.limit.min(piece);
+            }
+            Anchor::Piece(line, ..) | Anchor::Operand(line, ..) if line > self.line => {}
+            Anchor::Fixed(_) | Anchor::Line(..) | Anchor::Piece(..) | Anchor::Operand(..) => self.limit = 0,
+        }
+    }
 }
 
 /// The columns of all pieces, with each group in one column; `None` if they do not settle.
