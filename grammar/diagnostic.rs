@@ -357,3 +357,31 @@ codes! {
     /// Right, but more than this version can do.
     NotYet = "not-yet",
 }
+
+#[cfg(test)]
+mod tests {
+    use miette::{Diagnostic as _, SourceCode};
+
+    use super::{Code, Diagnostic, Report};
+    use crate::source::{Source, Sources, Span};
+
+    #[test]
+    fn a_report_keeps_labels_of_other_files_as_notes() {
+        let mut sources = Sources::default();
+        let home = sources.add(Source::new("a.model", "größe = 3\nü = größe + x\n"));
+        let other = sources.add(Source::new("b.model", "x = 4\n"));
+        let text = &sources.get(home).text;
+        let at = text.find('x').expect("it is there");
+        let found = Diagnostic::error(Code::ShapeMismatch, Span::new(home, at, at + 1), "they differ")
+            .label(Span::new(home, 0, 7), "here")
+            .label(Span::new(other, 0, 1), "and there");
+        let report = Report::new(&found, &sources);
+        assert_eq!(report.short(), "a.model:2:13: error[shape-mismatch]: they differ");
+        assert_eq!(report.labels().map(Iterator::count), Some(2));
+        let notes: Vec<String> = report.related().into_iter().flatten().map(ToString::to_string).collect();
+        assert_eq!(notes, ["and there"]);
+        let source = report.source_code().expect("a report has its text");
+        let read = source.read_span(&(at, 1).into(), 0, 0).expect("the place is in the text");
+        assert_eq!((read.name(), read.line(), read.data()), (Some("a.model"), 1, "x".as_bytes()));
+    }
+}
