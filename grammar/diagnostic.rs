@@ -360,7 +360,7 @@ codes! {
 
 #[cfg(test)]
 mod tests {
-    use miette::{Diagnostic as _, SourceCode};
+    use miette::Diagnostic as _;
 
     use super::{Code, Diagnostic, Report};
     use crate::source::{Source, Sources, Span};
