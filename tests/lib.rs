@@ -6,6 +6,8 @@ pub mod primitives;
 pub mod random;
 pub mod random_graph;
 
+pub mod spec;
+
 use std::path::{Path, PathBuf};
 
 use strata_grammar::{Diagnostic, FileId, Report, Severity, Source, Sources};

@@ -323,7 +323,7 @@ impl<'a> Checker<'a> {
             self.not_yet(name.span, &format!("`{}`", name.text));
             return;
         }
-        if self.loaded.incomplete {
+        if self.excused(&name.text) {
             return;
         }
         let names: Vec<&str> = self.globals.data.keys().copied().chain(KNOWN).collect();

@@ -71,18 +71,28 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check_devices(&mut self, parts: &[Parts]) {
+        let before = self.errors();
+        let mut later = Vec::new();
+        self.device_items(parts, &mut later);
+        // What is wrong comes first; what is merely early would drown it.
+        if self.errors() == before {
+            for (span, what) in later {
+                self.not_yet(span, &what);
+            }
+        }
+    }
+
+    /// Looks at all three kinds of item; `later` gets what is right but cannot be run yet.
+    fn device_items(&mut self, parts: &[Parts], later: &mut Vec<(Span, String)>) {
         let mut devices: HashMap<String, Device> = HashMap::new();
         let declared = self.counting(|item| match item {
             Item::Devices(devices) => Some(devices),
             _ => None,
         });
         for item in declared {
-            let before = self.errors();
             self.device_lines(&item.body, &mut devices);
-            if self.errors() == before {
-                let head = Span { end: (item.span.start + 7).min(item.span.end), ..item.span };
-                self.not_yet(head, "`devices`");
-            }
+            let head = Span { end: (item.span.start + 7).min(item.span.end), ..item.span };
+            later.push((head, "`devices`".to_string()));
         }
         let places = self.counting(|item| match item {
             Item::Place(place) => Some(place),
@@ -92,7 +102,9 @@ impl<'a> Checker<'a> {
             let own = self.parts_of(place.model.as_ref(), parts);
             let mut placed: HashMap<String, Span> = HashMap::new();
             for statement in &place.body {
-                self.place_line(&statement.kind, statement.span, own, &devices, &mut placed);
+                if let Some(what) = self.place_line(&statement.kind, own, &devices, &mut placed) {
+                    later.push((statement.span, what.to_string()));
+                }
             }
         }
         let replicas = self.counting(|item| match item {
@@ -103,7 +115,10 @@ impl<'a> Checker<'a> {
             self.parts_of(item.model.as_ref(), parts);
             let mut first: HashMap<&'static str, Span> = HashMap::new();
             for statement in &item.body {
-                self.replicas_line(&statement.kind, statement.span, &devices, &mut first);
+                if let Some(word) = self.replicas_line(&statement.kind, statement.span, &devices, &mut first)
+                {
+                    later.push((statement.span, format!("`{word}`")));
+                }
             }
         }
     }
@@ -130,7 +145,8 @@ impl<'a> Checker<'a> {
                     }
                 }
                 DeviceKind::Device { name, .. } => self.declare_device(name, devices),
-                DeviceKind::Link { .. } | DeviceKind::Bad => {}
+                DeviceKind::Link { .. } => {}
+                DeviceKind::Bad => self.note_broken(statement.span),
             }
         }
     }
@@ -165,7 +181,7 @@ impl<'a> Checker<'a> {
     fn device(&mut self, device: &'a FamilyRef, devices: &HashMap<String, Device>) {
         let name = &device.name;
         let Some(known) = devices.get(&name.text) else {
-            if self.loaded.incomplete {
+            if self.excused(&name.text) {
                 return;
             }
             let mut names: Vec<&str> = devices.keys().map(String::as_str).collect();
@@ -215,7 +231,7 @@ impl<'a> Checker<'a> {
             if let Some(own) = own
                 && !own.has(&part.name.text)
             {
-                if self.loaded.incomplete {
+                if self.excused(&part.name.text) {
                     continue;
                 }
                 let bare: Vec<&str> =
@@ -244,13 +260,11 @@ impl<'a> Checker<'a> {
     fn place_line(
         &mut self,
         kind: &'a PlaceKind,
-        span: Span,
         own: Option<&Parts>,
         devices: &HashMap<String, Device>,
         placed: &mut HashMap<String, Span>,
-    ) {
-        let before = self.errors();
-        let what = match kind {
+    ) -> Option<&'static str> {
+        Some(match kind {
             PlaceKind::On { parts, device } => {
                 self.parts(parts, own, placed);
                 self.device(device, devices);
@@ -281,11 +295,8 @@ impl<'a> Checker<'a> {
                 "`wire`"
             }
             PlaceKind::SumAnyOrder => "`sum any order`",
-            PlaceKind::Bad => return,
-        };
-        if self.errors() == before {
-            self.not_yet(span, what);
-        }
+            PlaceKind::Bad => return None,
+        })
     }
 
     fn split_axis(&mut self, axis: &Ident, own: Option<&Parts>) {
@@ -319,8 +330,7 @@ impl<'a> Checker<'a> {
         span: Span,
         devices: &HashMap<String, Device>,
         first: &mut HashMap<&'static str, Span>,
-    ) {
-        let before = self.errors();
+    ) -> Option<&'static str> {
         let (word, count): (&'static str, Option<(&'a Expr, u64)>) = match kind {
             ReplicasKind::Copies { count, .. } => ("copies", Some((count, 1))),
             ReplicasKind::Groups { count, .. } => ("groups", Some((count, 1))),
@@ -336,7 +346,7 @@ impl<'a> Checker<'a> {
             }
             ReplicasKind::Restart(count) => ("restart", Some((count, 0))),
             ReplicasKind::SumAnyOrder => ("sum any order", None),
-            ReplicasKind::Bad => return,
+            ReplicasKind::Bad => return None,
         };
         if let Some((expr, least)) = count {
             // `16 steps` counts as 16.
@@ -352,8 +362,6 @@ impl<'a> Checker<'a> {
                 .help("take one of the two out");
             self.report(found);
         }
-        if self.errors() == before {
-            self.not_yet(span, &format!("`{word}`"));
-        }
+        Some(word)
     }
 }

@@ -1,6 +1,6 @@
 //! Names of whole files: models, layers, data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use strata_grammar::ast::{Data, Definition, Ident, Item};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
@@ -14,6 +14,8 @@ pub(super) struct Globals<'a> {
     layers: BTreeMap<&'a str, &'a Definition>,
     library: HashMap<&'a str, &'a Definition>,
     pub(super) data: BTreeMap<&'a str, &'a Data>,
+    /// Words in text that could not be read: it may have defined them.
+    broken: HashSet<String>,
 }
 
 impl<'a> Globals<'a> {
@@ -70,14 +72,22 @@ impl<'a> Checker<'a> {
                         }
                     }
                 }
-                Item::Use(_)
-                | Item::Devices(_)
-                | Item::Place(_)
-                | Item::Replicas(_)
-                | Item::Train(_)
-                | Item::Bad(_) => {}
+                Item::Bad(span) => self.note_broken(*span),
+                Item::Use(_) | Item::Devices(_) | Item::Place(_) | Item::Replicas(_) | Item::Train(_) => {}
             }
         }
+    }
+
+    /// Remembers what text that could not be read may have defined.
+    pub(super) fn note_broken(&mut self, span: Span) {
+        let words = words(self.loaded.sources.text(span)).map(str::to_string);
+        self.globals.broken.extend(words);
+    }
+
+    /// Whether a name that nothing defines may be the fault of a missing file or of text that could not be read:
+    /// then enough was said.
+    pub(super) fn excused(&self, name: &str) -> bool {
+        self.loaded.incomplete || self.globals.broken.contains(name)
     }
 
     fn duplicate(&mut self, what: &str, name: &Ident, first: Option<Span>) {
@@ -92,7 +102,7 @@ impl<'a> Checker<'a> {
 
     /// Says that nothing is called `name`. Silent where it may come from a file that is missing.
     pub(super) fn unknown_name(&mut self, name: &Ident, callee: bool) {
-        if self.loaded.incomplete && callee {
+        if (callee && self.excused(&name.text)) || self.globals.broken.contains(&name.text) {
             return;
         }
         if let Some(what) = PLANNED.iter().find(|(planned, _)| *planned == name.text) {
@@ -135,6 +145,11 @@ impl<'a> Checker<'a> {
             format!("{what} is part of the language, but this version cannot run it yet"),
         ));
     }
+}
+
+/// The words of a text.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 /// Layers that the language promises and the library does not have yet.

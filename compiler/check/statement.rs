@@ -51,7 +51,17 @@ impl<'a> Checker<'a> {
             StatementKind::Group { name, body } => self.group(name, body, span),
             StatementKind::Bind { targets, values } => self.bind(targets, values, span),
             StatementKind::Value(expr) => self.stray_value(expr),
-            StatementKind::Bad => {}
+            StatementKind::Bad => self.broken_statement(span),
+        }
+    }
+
+    /// What a statement that could not be read may have bound is unknown.
+    fn broken_statement(&mut self, span: Span) {
+        let text = self.loaded.sources.text(span);
+        for word in super::names::words(text) {
+            if self.find(word).is_none() {
+                self.frame().scope.set(word, Value::Unknown, span);
+            }
         }
     }
 

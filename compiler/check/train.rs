@@ -64,7 +64,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn unknown_model(&mut self, name: &strata_grammar::ast::Ident) {
-        if self.loaded.incomplete {
+        if self.excused(&name.text) {
             return;
         }
         let near = did_you_mean(&name.text, self.globals.models.keys().copied()).map(str::to_string);
@@ -456,7 +456,7 @@ impl<'a> Checker<'a> {
                 "its parameters do not begin with `weight, gradient`",
             )
         } else {
-            if self.loaded.incomplete {
+            if self.excused(text.trim_matches('`')) {
                 return None;
             }
             Diagnostic::error(Code::UnknownName, callee.span, format!("there is no optimizer {text}"))

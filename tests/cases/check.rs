@@ -1,73 +1,9 @@
 //! `// check`: what the checker says of a spec, under the lines where it is. Data files lie beside the case.
 
-use std::path::Path;
-
-use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, check, data_sources};
-use strata::load::{Loaded, load};
-use strata_grammar::Diagnostic;
-use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx};
-use strata_tests::{Case, with_annotations, without_annotations};
+use strata_tests::{Case, spec, with_annotations, without_annotations};
 
 pub fn run(case: &Case) -> Result<String, String> {
-    let (loaded, found) = diagnostics(&case.path, &without_annotations(&case.text), &case.arguments);
+    let text = without_annotations(&case.text);
+    let (loaded, found) = spec::diagnostics(&case.path, &text, &case.arguments);
     Ok(with_annotations(&loaded.sources, loaded.root(), &found))
-}
-
-/// Everything that is said of a spec that lies at `path`, with `--set` arguments as the command line takes them.
-pub fn diagnostics(path: &Path, text: &str, arguments: &str) -> (Loaded, Vec<Diagnostic>) {
-    let loaded = load_case(path, text);
-    let settings = settings(arguments);
-    let (_, checked) = check(&loaded, &facts_of(path, &loaded, &settings), &settings);
-    let mut all = loaded.diagnostics.clone();
-    all.extend(checked);
-    (loaded, all)
-}
-
-/// The spec `text`, as if it lay at `path`, with what it uses. Files are named relative to its folder.
-pub fn load_case(path: &Path, text: &str) -> Loaded {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    load(&name, &mut |wanted: &str| {
-        if wanted == name {
-            Ok(text.to_string())
-        } else {
-            std::fs::read_to_string(folder.join(wanted)).map_err(|e| reason(&e))
-        }
-    })
-}
-
-/// `units=3 depth=2`
-pub fn settings(arguments: &str) -> Settings {
-    let set = arguments.split_whitespace().filter_map(|word| word.split_once('='));
-    Settings { set: set.map(|(a, b)| (a.into(), b.into())).collect(), data: Vec::new() }
-}
-
-/// What the data files of a spec that lies at `path` hold.
-pub fn facts_of(path: &Path, loaded: &Loaded, settings: &Settings) -> DataFacts {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut facts = DataFacts::default();
-    for source in data_sources(loaded, settings) {
-        facts.sources.insert(source.key.clone(), inspect(folder, &source));
-    }
-    facts
-}
-
-fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError> {
-    let there = source.candidates.iter().map(|path| folder.join(path)).find(|path| path.exists());
-    let Some(path) = there else {
-        return Err(DataError::new(0, Fault::Missing { tried: source.candidates.clone() }));
-    };
-    let content = match source.format {
-        Format::Csv { header } => Content::Csv(inspect_csv(&path, header, 0)?),
-        Format::Idx => Content::Idx(inspect_idx(&path, 0)?),
-    };
-    Ok(SourceFacts { path, content })
-}
-
-/// Without the part of the message that differs between systems.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_string(),
-        _ => error.to_string(),
-    }
 }

@@ -5,8 +5,7 @@ use strata::check::check;
 use strata_grammar::Report;
 use strata_runtime::queue::Recipe;
 use strata_tests::Case;
-
-use crate::check::{facts_of, load_case, settings};
+use strata_tests::spec::{facts_of, load_case, settings};
 
 pub fn run(case: &Case) -> Result<String, String> {
     let spec: String = case.text.split_inclusive('\n').filter(|line| !line.starts_with("//= ")).collect();
