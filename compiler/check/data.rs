@@ -624,7 +624,6 @@ impl<'a> Checker<'a> {
     }
 
     /// `as: [8, 8, 1]`
-    #[expect(clippy::type_complexity, reason = "a result (said or not) of something optional with its place")]
     fn shape_argument(&mut self, args: &'a [Argument]) -> Option<Option<(Vec<usize>, Span)>> {
         for arg in args {
             match &arg.name {

@@ -5,6 +5,11 @@
 //! caller's axes bound, so a `Model` holds primitives only, in regions that remember layers and groups.
 //! Whatever was reported evaluates to `Value::Unknown`, which silences everything that follows from it.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a match names the kinds of values and expressions that fit; every other is answered with a message"
+)]
+
 mod build;
 mod call;
 mod data;

@@ -227,16 +227,14 @@ impl<'a> Checker<'a> {
 
     /// Adds where the type of a variable or input was stated.
     pub(super) fn with_statement(&self, found: Diagnostic, id: ValueId) -> Diagnostic {
-        let (span, name) = match self.build.op(id) {
-            Op::Input(input) => {
-                let input = &self.build.model.inputs[input.0 as usize];
-                (input.span, &input.name)
-            }
-            Op::Variable(variable) => {
-                let variable = &self.build.model.variables[variable.0 as usize];
-                (variable.call, &variable.name)
-            }
-            _ => return found,
+        let (span, name) = if let Op::Input(input) = self.build.op(id) {
+            let input = &self.build.model.inputs[input.0 as usize];
+            (input.span, &input.name)
+        } else if let Op::Variable(variable) = self.build.op(id) {
+            let variable = &self.build.model.variables[variable.0 as usize];
+            (variable.call, &variable.name)
+        } else {
+            return found;
         };
         let known = found.primary.span == span || found.labels.iter().any(|label| label.span == span);
         if known { found } else { found.label(span, format!("`{name}` is declared as {}", self.ty(id))) }

@@ -126,8 +126,8 @@ pub(super) fn transpose<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value
     let order = match given(call, 0) {
         Some(Bound { value: Value::Axes(axes), .. }) => {
             let mut order = Vec::new();
-            for axis in axes.to_vec() {
-                match checker.axis_position(x, &axis) {
+            for axis in axes.iter() {
+                match checker.axis_position(x, axis) {
                     Some(at) => order.push(at),
                     None => return Value::Unknown,
                 }

@@ -62,8 +62,8 @@ fn reduced_axes<'a>(checker: &mut Checker<'a>, call: &Call<'a>, x: ValueId) -> O
     let mut positions = |at: usize| -> Option<Option<Vec<usize>>> {
         let Some(Bound { value: Value::Axes(axes), .. }) = given(call, at) else { return Some(None) };
         let mut found = Vec::new();
-        for axis in axes.to_vec() {
-            found.push(checker.axis_position(x, &axis)?);
+        for axis in axes.iter() {
+            found.push(checker.axis_position(x, axis)?);
         }
         found.sort_unstable();
         found.dedup();
