@@ -4,6 +4,8 @@
 //! function of the seed, the name and the element's index (of an orthogonal matrix: and of its shape), never of
 //! a thread or a device; adding a variable changes no other.
 
+use std::fmt;
+
 use crate::kernels::random::{Draw, stream_of};
 use crate::{DType, Tensor};
 
@@ -27,6 +29,18 @@ pub enum Init {
         /// The factor.
         gain: f64,
     },
+}
+
+/// As in the text of a model: `normal(0.05)`.
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Init::Constant(value) => write!(f, "{value}"),
+            Init::Uniform { limit } => write!(f, "uniform({limit})"),
+            Init::Normal { deviation } => write!(f, "normal({deviation})"),
+            Init::Orthogonal { gain } => write!(f, "orthogonal({gain})"),
+        }
+    }
 }
 
 /// The tensor with which the variable `name` begins in a run with this seed.

@@ -25,7 +25,7 @@ pub use divergence::{Divergence, Suspect};
 pub use evaluate::{Weighted, evaluate};
 pub use machine::{Machine, MachineError, Outputs, Phase};
 pub use programs::Programs;
-pub use schedule::{Every, Stop};
+pub use schedule::{Every, Stop, total_steps};
 
 use divergence::Snapshot;
 
@@ -81,14 +81,14 @@ pub enum Event {
     Step {
         /// How far the run has come.
         place: Place,
+        /// The epoch of its batch, from 0.
+        epoch: u64,
+        /// Whether that batch was the last of it.
+        ends_epoch: bool,
         /// The step's `loss` and the like, in the order of the program's outputs.
         outputs: Outputs,
         /// Examples of its batch.
         examples: usize,
-        /// Examples of a whole epoch.
-        of: usize,
-        /// What part of the whole run is done, 0 to 1, by the limit that comes first; `None` if none is known.
-        done: Option<f64>,
     },
     /// Something was evaluated.
     Evaluated {
@@ -225,9 +225,8 @@ impl<'a, M: Machine> Crank<'a, M> {
         if self.snapshot.is_old() {
             self.retake()?;
         }
-        let (place, of) = (self.progress.at, self.job.input.examples());
-        let done = schedule::done(&self.job.stop, &place, of);
-        (hooks.event)(&Event::Step { place, outputs, examples: batch.examples, of, done });
+        let Batch { examples, epoch, ends_epoch, .. } = batch;
+        (hooks.event)(&Event::Step { place: self.progress.at, epoch, ends_epoch, outputs, examples });
         Ok(())
     }
 

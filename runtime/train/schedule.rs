@@ -75,11 +75,16 @@ impl Stop {
     }
 }
 
-/// What part of the run is done, by the limit that comes first.
-pub(super) fn done(stop: &[Stop], place: &Place, of: usize) -> Option<f64> {
-    let parts = stop.iter().filter_map(|stop| match stop {
-        Stop::After(every) => Some(every.count(place, of).min(1.0)),
-        Stop::When { .. } => None,
+/// How many steps the whole run will have, by the limit that comes first; `None` if time or a metric alone ends
+/// it. An epoch has `of` examples in batches of `batch`.
+pub fn total_steps(stop: &[Stop], of: usize, batch: usize) -> Option<u64> {
+    let steps = stop.iter().filter_map(|stop| match stop {
+        Stop::After(Every::Steps(steps)) => Some(*steps),
+        Stop::After(Every::Epochs(epochs)) => {
+            let part = (epochs.fract() * of as f64 / batch as f64 - SLACK).ceil().max(0.0);
+            Some(epochs.trunc() as u64 * of.div_ceil(batch) as u64 + part as u64)
+        }
+        Stop::After(Every::Seconds(_)) | Stop::When { .. } => None,
     });
-    parts.max_by(f64::total_cmp)
+    steps.min()
 }

@@ -124,6 +124,7 @@ fn wherever_it_is_stopped_it_goes_on_bit_for_bit() {
     // 4.5 epochs of 23 examples: 4 epochs of 5 steps, and 11.5 examples in 3 steps.
     assert_eq!(whole.end.unwrap(), (whole.kept.as_ref().unwrap().0.at, End::Limit(Every::Epochs(4.5))));
     assert_eq!(whole.steps.len(), 23);
+    assert_eq!(total_steps(&job.stop, 23, 5), Some(23));
     assert_eq!(whole.evaluated.len(), 9);
     for (_, mean) in &whole.evaluated {
         assert!((mean - 11.0).abs() < 1e-12, "short batches must count by their examples: {mean}");
