@@ -1,13 +1,21 @@
-//! The road from text to machine: parse, check, unfold, passes, lower.
+//! The road from text to machine: load, check, unfold, passes, lower.
+//!
+//! ```text
+//! spec.model ──load──▶ trees ──check──▶ Model ──unfold──▶ Graph ──passes──▶ Graph ──lower──▶ Plan
+//! ```
+//! The runtime loads the plan and runs it; `machine` puts a model's variables and programs on this machine.
 
 pub mod check;
 pub mod cost;
 pub mod graph;
 pub mod graph_svg;
 pub mod graph_text;
+pub mod ide;
 pub mod load;
 pub mod lower;
+pub mod machine;
 pub mod model;
+pub mod model_listing;
 pub mod model_text;
 pub mod ops;
 pub mod passes;
@@ -16,3 +24,44 @@ pub mod run;
 pub mod types;
 pub mod unfold;
 pub mod verify;
+
+use check::{Checked, DataFacts, Settings};
+use graph::Graph;
+use load::Loaded;
+use model::Model;
+use strata_grammar::Diagnostic;
+use strata_runtime::train::Phase;
+
+/// A spec that was read and checked.
+#[derive(Debug)]
+pub struct Analysis {
+    /// Its texts and trees.
+    pub loaded: Loaded,
+    /// What they mean.
+    pub checked: Checked,
+    /// Everything that is to be said of them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads the spec `root` through `read`, asks `facts` about its data files, and checks it.
+pub fn analyse(
+    root: &str,
+    read: &mut dyn FnMut(&str) -> Result<String, String>,
+    facts: &mut dyn FnMut(&Loaded) -> DataFacts,
+    settings: &Settings,
+) -> Analysis {
+    let mut loaded = load::load(root, read);
+    let facts = facts(&loaded);
+    let (checked, found) = check::check(&loaded, &facts, settings);
+    let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
+    diagnostics.extend(found);
+    Analysis { loaded, checked, diagnostics }
+}
+
+/// The optimised graph of one program of a model, for batches of so many examples; `wanted` names the bindings
+/// that `Phase::Predict` hands out.
+pub fn graph_of(model: &Model, examples: u64, phase: Phase, wanted: &[String]) -> Graph {
+    // Batches of fixed shapes bind one thing: every free axis is the one of the examples.
+    let binding = vec![examples; model.free.len()];
+    passes::optimise(unfold::unfold(model, &binding, phase, wanted))
+}

@@ -3,6 +3,7 @@
 
 use strata_grammar::Span;
 pub use strata_runtime::init::Init;
+use strata_runtime::kernels::random::stream_of;
 
 use crate::graph::{OriginId, ValueId};
 use crate::ops::{Op, VariableId};
@@ -178,4 +179,32 @@ pub struct Model {
     pub bindings: Vec<(String, ValueId)>,
     /// What the editor shows where.
     pub hints: Vec<Hint>,
+}
+
+impl Model {
+    /// Numbers that are trained.
+    pub fn parameters(&self) -> u64 {
+        let trained = self.variables.iter().filter(|v| v.kind == VariableKind::Param);
+        trained.map(|v| v.ty.elements() as u64).sum()
+    }
+
+    /// Whether a variable is an optimizer's memory, which evaluation does not need.
+    pub fn is_memory(&self, variable: &Variable) -> bool {
+        let region = self.regions.get(variable.region.0 as usize);
+        region.is_some_and(|region| region.kind == RegionKind::Optimizer)
+    }
+
+    /// Stands for what the model computes: equal where every step is. Independent of where its text stands.
+    pub fn fingerprint(&self) -> String {
+        let mut text = String::new();
+        for v in &self.variables {
+            text += &format!("{} {:?} {} {:?}\n", v.name, v.kind, v.ty, v.init);
+        }
+        for value in &self.values {
+            text += &format!("{:?} {:?} {:?}\n", value.op, value.args, value.ty);
+        }
+        let updates: Vec<_> = self.updates.iter().map(|update| (update.variable, update.value)).collect();
+        text += &format!("{:?} {updates:?}", self.loss);
+        format!("{:016x}", stream_of(&text))
+    }
 }

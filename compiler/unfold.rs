@@ -3,22 +3,13 @@
 
 use std::sync::Arc;
 
+pub use strata_runtime::train::Phase;
+
 use crate::graph::{Graph, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable};
 use crate::ops::{Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
 use crate::types::{Axis, DType, Size};
-
-/// What a program is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// A step: `loss`, `metric/NAME`, and all updates.
-    Train,
-    /// `loss` and `metric/NAME`; nothing changes.
-    Evaluate,
-    /// Bindings by name; nothing changes.
-    Predict,
-}
 
 /// The program of a phase, with `binding[f]` as the size of free axis `f`. `wanted` names the bindings that
 /// `Predict` hands out; those the model lacks are left out.

@@ -348,6 +348,9 @@ codes! {
     LabelRange = "label-range",
     /// A data file that cannot be read.
     BadData = "bad-data",
+    // ---- runs ----
+    /// A step gave numbers that are not finite.
+    NotFinite = "not-finite",
     // ---- devices ----
     /// A device that was not declared.
     UnknownDevice = "unknown-device",

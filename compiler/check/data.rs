@@ -17,7 +17,7 @@ use crate::model::{Input, Model};
 use crate::types::Size;
 
 /// How a data file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Comma-separated numbers, one example a row.
     Csv {

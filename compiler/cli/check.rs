@@ -1,0 +1,80 @@
+//! `strata check SPEC`: every mistake, nothing run.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use strata_grammar::{Diagnostic, Severity, Sources, Span};
+
+use crate::front::{DataArgs, SpecArgs};
+use crate::messages::{Failure, Format};
+
+/// Find every mistake in a spec without running it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  strata check specs/digits.model
+  strata check specs/digits.model --format short    one line each, for editors
+  strata check specs/digits.model --json            one object a line, for programs")]
+pub struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// One JSON object for each message, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks, and says what the models come to where nothing is wrong.
+pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
+    if args.json {
+        return run_json(args);
+    }
+    let spec = args.spec.read(&args.data, format)?;
+    let mut out = io::stdout().lock();
+    for model in &spec.analysis.checked.models {
+        write!(out, "{}", model.to_text())?;
+    }
+    Ok(())
+}
+
+fn run_json(args: &Args) -> Result<(), Failure> {
+    let analysis = args.spec.analyse(&args.data);
+    let mut out = io::stdout().lock();
+    for diagnostic in &analysis.diagnostics {
+        writeln!(out, "{}", as_json(diagnostic, &analysis.loaded.sources))?;
+    }
+    let wrong = analysis.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    if wrong { Err(Failure::Shown) } else { Ok(()) }
+}
+
+fn as_json(diagnostic: &Diagnostic, sources: &Sources) -> serde_json::Value {
+    let Diagnostic { code, severity, message, primary, labels, help, edits } = diagnostic;
+    let labels: Vec<_> =
+        labels.iter().map(|l| json!({ "at": place(l.span, sources), "text": l.text })).collect();
+    let edits: Vec<_> =
+        edits.iter().map(|e| json!({ "at": place(e.span, sources), "text": e.text })).collect();
+    json!({
+        "code": code.name(),
+        "severity": severity.name(),
+        "message": message,
+        "at": place(primary.span, sources),
+        "here": primary.text,
+        "labels": labels,
+        "help": help,
+        "edits": edits,
+    })
+}
+
+/// Bytes from 0, lines and columns (in bytes) from 1.
+fn place(span: Span, sources: &Sources) -> serde_json::Value {
+    let source = sources.get(span.file);
+    let at = source.line_column(span.start as usize);
+    json!({
+        "file": source.name,
+        "line": at.line + 1,
+        "column": at.column + 1,
+        "start": span.start,
+        "end": span.end,
+    })
+}

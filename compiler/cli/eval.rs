@@ -1,0 +1,118 @@
+//! `strata eval SPEC --params FILE`: loss and metrics of trained parameters.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use strata::machine::Machine;
+use strata::model::Model;
+use strata_runtime::checkpoint;
+use strata_runtime::queue::{Input, Recipe};
+use strata_runtime::train::{Programs, TrainError, Variables, evaluate};
+
+use crate::front::{DataArgs, Spec, SpecArgs};
+use crate::messages::{self, Failure, Format};
+use crate::{record, signal, train, wording};
+
+/// Evaluate trained parameters on data of the spec
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  strata eval specs/digits.model --params runs/digits/2026-01-31T10-20-30/final.safetensors
+  strata eval specs/digits.model --params final.safetensors --on train --json")]
+pub struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Parameters that a run has kept.
+    #[arg(long, value_name = "FILE")]
+    params: PathBuf,
+    /// Which `data` of the spec; what the `train` block evaluates if not given.
+    #[arg(long, value_name = "DATA")]
+    on: Option<String>,
+    /// How many threads share a step.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// One JSON object for each set, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Evaluates, and prints the means.
+pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
+    signal::catch()?;
+    let spec = args.spec.read(&args.data, format)?;
+    let run = spec.run()?;
+    let sets = sets(args, &spec)?;
+    let mut machine =
+        Machine::new(&run.model, run.seed, train::threads(args.threads)).map_err(messages::machine)?;
+    machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
+    let mut programs = Programs::default();
+    for (name, recipe) in sets {
+        let input = Input::open(recipe, run.seed).map_err(TrainError::Data);
+        let found = input.and_then(|input| evaluate(&mut machine, &mut programs, &input, 0, &signal::asked));
+        let found = found.map_err(|error| failed(error, &spec, format))?.ok_or(Failure::Interrupted)?;
+        if args.json {
+            let mut line = json!({ "event": "evaluate", "on": name, "examples": found.examples });
+            record::merge(&mut line, &record::borrowed(&found.outputs));
+            record::json_line(&line)?;
+        } else {
+            let examples = messages::count(found.examples, "example");
+            record::line(&format!("{name}: {} ({examples})", record::in_words(&found.outputs)))?;
+        }
+    }
+    Ok(())
+}
+
+/// What to evaluate on.
+fn sets<'a>(args: &Args, spec: &'a Spec) -> Result<Vec<(&'a str, &'a Recipe)>, Failure> {
+    let run = spec.run()?;
+    let data = spec.analysis.checked.data.iter().filter(|data| data.model == run.model.name);
+    let Some(wanted) = &args.on else {
+        let sets: Vec<_> = run.evaluate.iter().map(|e| (e.name.as_str(), &e.data)).collect();
+        if sets.is_empty() {
+            return Err(Failure::Usage(
+                "the `train` block evaluates nothing: say on what with --on DATA".into(),
+            ));
+        }
+        return Ok(sets);
+    };
+    let all: Vec<_> = data.map(|data| (data.name.as_str(), &data.recipe)).collect();
+    match all.iter().find(|(name, _)| name == wanted) {
+        Some(found) => Ok(vec![*found]),
+        None => {
+            let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+            Err(Failure::Usage(format!("no data `{wanted}` for this model: there is {}", names.join(", "))))
+        }
+    }
+}
+
+/// Loads the variables that evaluation needs, and makes sure that they are this model's.
+pub fn parameters(file: &Path, model: &Model) -> Result<Variables, Failure> {
+    let found = checkpoint::load_tensors(file).map_err(|error| Failure::Message(error.to_string()))?;
+    let (needed, memory): (Vec<_>, Vec<_>) = model.variables.iter().partition(|v| !model.is_memory(v));
+    let expected: Vec<_> = needed.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())).collect();
+    let mut mismatch = checkpoint::compare(&expected, &found);
+    // A whole checkpoint holds the optimizer's memory too.
+    mismatch.left_over.retain(|name| !memory.iter().any(|v| v.name == *name));
+    if !mismatch.is_empty() {
+        let text = format!("{}: not parameters of `{}`:\n{mismatch}", file.display(), model.name);
+        return Err(Failure::Message(text));
+    }
+    Ok(found.into_iter().filter(|(name, _)| needed.iter().any(|v| v.name == *name)).collect())
+}
+
+fn failed(error: TrainError, spec: &Spec, format: Format) -> Failure {
+    match (error, spec.run()) {
+        (TrainError::Data(error), Ok(run)) => {
+            let diagnostic = wording::data(&error, run);
+            messages::show(&[diagnostic], &spec.analysis.loaded.sources, format)
+                .err()
+                .unwrap_or(Failure::Shown)
+        }
+        (TrainError::Data(error), Err(_)) => Failure::Message(error.to_string()),
+        (TrainError::Machine(error), _) => Failure::Message(error.to_string()),
+        (TrainError::Save(reason), _) => Failure::Message(reason),
+        (TrainError::Diverged(found), _) => Failure::Message(format!("step {} diverged", found.step)),
+    }
+}

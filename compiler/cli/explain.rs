@@ -1,0 +1,40 @@
+//! `strata explain CODE`: the page of a message's code.
+
+use std::io::{self, Write};
+
+use strata_grammar::{Code, did_you_mean};
+
+use crate::messages::Failure;
+
+/// Explain a message's code, with an example and its repair
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  strata explain shape-mismatch\n  strata explain          list every code"
+)]
+pub struct Args {
+    /// The code in brackets: `shape-mismatch`. Without one, all are listed.
+    code: Option<String>,
+}
+
+/// Prints the page, or the list of all.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let Some(wanted) = &args.code else {
+        for code in Code::ALL {
+            writeln!(out, "{:<20} {}", code.name(), summary(code.page()))?;
+        }
+        return Ok(());
+    };
+    let wanted = wanted.trim_matches(['[', ']']);
+    if let Some(code) = Code::ALL.iter().find(|code| code.name() == wanted) {
+        return Ok(writeln!(out, "{}", code.page().trim_end())?);
+    }
+    let near = did_you_mean(wanted, Code::ALL.iter().map(|code| code.name()));
+    let hint = near.map_or("`strata explain` lists all".into(), |near| format!("did you mean `{near}`?"));
+    Err(Failure::Usage(format!("there is no code `{wanted}`: {hint}")))
+}
+
+/// The first line of a page that is neither blank nor its title.
+fn summary(page: &str) -> &str {
+    page.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("")
+}

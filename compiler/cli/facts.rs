@@ -1,0 +1,56 @@
+//! What is known of the data files that a spec names: asked of the runtime, and remembered while they stay as
+//! they are.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, data_sources};
+use strata::load::Loaded;
+use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx, locate};
+
+/// Facts about files, with what tells whether a file is still the same.
+#[derive(Default)]
+pub struct Facts {
+    known: HashMap<(PathBuf, Format), (Stamp, Found)>,
+}
+
+/// What is in a file, or why that cannot be known.
+type Found = Result<Content, DataError>;
+
+/// Length and time of the last change.
+type Stamp = (u64, Option<SystemTime>);
+
+impl Facts {
+    /// Facts about every data file that is named.
+    pub fn of(&mut self, loaded: &Loaded, settings: &Settings) -> DataFacts {
+        let sources = data_sources(loaded, settings);
+        let facts = sources.into_iter().map(|source| (source.key.clone(), self.source(&source)));
+        DataFacts { sources: facts.collect() }
+    }
+
+    fn source(&mut self, source: &DataSource) -> Result<SourceFacts, DataError> {
+        let tried = || DataError::new(0, Fault::Missing { tried: source.candidates.clone() });
+        let path = source.candidates.iter().find_map(|path| locate(path)).ok_or_else(tried)?;
+        let content = self.content(&path, source.format)?;
+        Ok(SourceFacts { path, content })
+    }
+
+    fn content(&mut self, path: &Path, format: Format) -> Found {
+        // Of what is no file or cannot be asked, `inspect` says so.
+        let stamp = fs::metadata(path).map_or((0, None), |data| (data.len(), data.modified().ok()));
+        let key = (path.to_path_buf(), format);
+        if let Some((then, content)) = self.known.get(&key)
+            && *then == stamp
+        {
+            return content.clone();
+        }
+        let content = match format {
+            Format::Csv { header } => inspect_csv(path, header, 0).map(Content::Csv),
+            Format::Idx => inspect_idx(path, 0).map(Content::Idx),
+        };
+        self.known.insert(key, (stamp, content.clone()));
+        content
+    }
+}

@@ -1,0 +1,134 @@
+//! From the path of a spec to what is checked of it: reads texts and facts about data, shows messages.
+
+use std::path::{Path, PathBuf};
+
+use strata::Analysis;
+use strata::check::{DataFacts, Settings};
+use strata::model::Model;
+use strata::run::Run;
+
+use crate::facts::Facts;
+use crate::messages::{self, Failure, Format};
+
+/// Which spec, and what the command line binds in it.
+#[derive(clap::Args)]
+pub struct SpecArgs {
+    /// The `.model` file.
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+    /// Set a parameter of the model: `--set units=256`.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = binding)]
+    pub set: Vec<(String, String)>,
+    /// Which model, where the spec has several.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+}
+
+/// Where data may lie.
+#[derive(clap::Args)]
+pub struct DataArgs {
+    /// A folder to look for data in, after the spec's own; `STRATA_DATA` names another.
+    #[arg(long = "data", value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
+fn binding(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// A spec that was read and checked.
+pub struct Spec {
+    /// What came of it.
+    pub analysis: Analysis,
+    /// The model asked for.
+    model: Option<String>,
+}
+
+impl SpecArgs {
+    /// Reads and checks; nothing is shown.
+    pub fn analyse(&self, data: &DataArgs) -> Analysis {
+        let settings = settings(&self.set, &data.folders);
+        let root = self.spec.to_string_lossy();
+        strata::analyse(&root, &mut read, &mut |loaded| Facts::default().of(loaded, &settings), &settings)
+    }
+
+    /// Reads, checks and shows what is to be said.
+    ///
+    /// # Errors
+    /// [`Failure::Shown`] if the spec has mistakes.
+    pub fn read(&self, data: &DataArgs, format: Format) -> Result<Spec, Failure> {
+        self.shown(self.analyse(data), format)
+    }
+
+    /// The same without a look at any data.
+    ///
+    /// # Errors
+    /// As [`SpecArgs::read`].
+    pub fn read_without_data(&self, format: Format) -> Result<Spec, Failure> {
+        let root = self.spec.to_string_lossy();
+        let settings = settings(&self.set, &[]);
+        self.shown(strata::analyse(&root, &mut read, &mut |_| DataFacts::default(), &settings), format)
+    }
+
+    fn shown(&self, analysis: Analysis, format: Format) -> Result<Spec, Failure> {
+        messages::show(&analysis.diagnostics, &analysis.loaded.sources, format)?;
+        Ok(Spec { analysis, model: self.model.clone() })
+    }
+}
+
+/// What the command line and the environment bind.
+pub fn settings(set: &[(String, String)], data: &[PathBuf]) -> Settings {
+    let env = std::env::var_os("STRATA_DATA").map(PathBuf::from);
+    Settings { set: set.to_vec(), data: data.iter().cloned().chain(env).collect() }
+}
+
+/// The text of a file, or why there is none.
+pub fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(Path::new(path)).map_err(|error| error.to_string())
+}
+
+impl Spec {
+    /// The `train` block asked for.
+    ///
+    /// # Errors
+    /// None, or several to choose from.
+    pub fn run(&self) -> Result<&Run, Failure> {
+        one(&self.analysis.checked.runs, |run| &run.model.name, self.model.as_deref(), "`train` block")
+    }
+
+    /// The model asked for: as it is trained, where it is.
+    ///
+    /// # Errors
+    /// None, or several to choose from.
+    pub fn model(&self) -> Result<&Model, Failure> {
+        match self.run() {
+            Ok(run) => Ok(&run.model),
+            Err(_) => one(&self.analysis.checked.models, |model| &model.name, self.model.as_deref(), "model"),
+        }
+    }
+}
+
+/// The one of `all` that is called `wanted`, or the only one.
+fn one<'a, T>(
+    all: &'a [T],
+    name: impl Fn(&T) -> &str,
+    wanted: Option<&str>,
+    noun: &str,
+) -> Result<&'a T, Failure> {
+    let fitting: Vec<&T> =
+        all.iter().filter(|item| wanted.is_none_or(|wanted| name(item) == wanted)).collect();
+    match (&fitting[..], wanted) {
+        ([only], _) => Ok(only),
+        ([], Some(wanted)) => Err(Failure::Usage(format!("the spec has no {noun} for a model `{wanted}`"))),
+        ([], None) => Err(Failure::Usage(format!("the spec has no {noun}"))),
+        (several, _) => {
+            let names: Vec<&str> = several.iter().map(|item| name(item)).collect();
+            let text =
+                format!("the spec has more than one {noun}: choose with --model {}", names.join(" | "));
+            Err(Failure::Usage(text))
+        }
+    }
+}

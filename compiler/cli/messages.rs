@@ -1,0 +1,156 @@
+//! What people are told: diagnostics through miette, everything else as one line; and the exit code of each end.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use strata_grammar::{Diagnostic, Report, Severity, Sources};
+use strata_runtime::train::MachineError;
+
+/// How diagnostics are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Fancy where messages go to a terminal that knows colours, else plain.
+    Auto,
+    /// With the lines they speak of, in colours.
+    Fancy,
+    /// With the lines they speak of.
+    Plain,
+    /// One line each.
+    Short,
+}
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub enum Failure {
+    /// Everything was said by diagnostics.
+    Shown,
+    /// One line is still to be said.
+    Message(String),
+    /// The command line asks for something that cannot be; one line is still to be said.
+    Usage(String),
+    /// Ctrl-C; what there is to say was said.
+    Interrupted,
+    /// Whoever read our output has gone.
+    NobodyListens,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Failure::NobodyListens
+        } else {
+            Failure::Message(error.to_string())
+        }
+    }
+}
+
+/// Says what the failure has to say, then one more line.
+pub fn last_words(failure: Failure, line: &str) -> Failure {
+    let failure = match failure {
+        Failure::Message(text) => {
+            say(&format!("error: {text}"));
+            Failure::Shown
+        }
+        Failure::Shown | Failure::Usage(_) | Failure::Interrupted | Failure::NobodyListens => failure,
+    };
+    say(line);
+    failure
+}
+
+/// Says what is left to say and gives the exit code.
+pub fn end(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Shown => ExitCode::from(1),
+        Failure::Message(text) => {
+            say(&format!("error: {text}"));
+            ExitCode::from(1)
+        }
+        Failure::Usage(text) => {
+            say(&format!("error: {text}"));
+            ExitCode::from(2)
+        }
+        Failure::Interrupted => ExitCode::from(130),
+        Failure::NobodyListens => ExitCode::SUCCESS,
+    }
+}
+
+/// What this machine cannot do.
+pub fn machine(error: MachineError) -> Failure {
+    Failure::Message(error.to_string())
+}
+
+/// One line for people, on standard error. Where nobody listens there is nobody to tell.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Shows diagnostics in the order of the text and counts them.
+///
+/// # Errors
+/// [`Failure::Shown`] if one of them is an error.
+pub fn show(diagnostics: &[Diagnostic], sources: &Sources, format: Format) -> Result<(), Failure> {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.severity));
+    let mut text = String::new();
+    for diagnostic in &sorted {
+        text += &render(&Report::new(diagnostic, sources), format);
+    }
+    let errors = sorted.iter().filter(|d| d.severity == Severity::Error).count();
+    let warnings = sorted.iter().filter(|d| d.severity == Severity::Warning).count();
+    if errors + warnings > 1 {
+        let _ = writeln!(text, "{}", tally(errors, warnings));
+    }
+    io::stderr().write_all(text.as_bytes())?;
+    if errors > 0 { Err(Failure::Shown) } else { Ok(()) }
+}
+
+fn tally(errors: usize, warnings: usize) -> String {
+    match (errors, warnings) {
+        (0, n) => count(n, "warning"),
+        (n, 0) => count(n, "error"),
+        (e, w) => format!("{}, {}", count(e, "error"), count(w, "warning")),
+    }
+}
+
+/// `1 error`, `2 errors`
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+fn render(report: &Report, format: Format) -> String {
+    let theme = match format {
+        Format::Short => return format!("{}\n", report.short()),
+        Format::Plain => GraphicalTheme::unicode_nocolor(),
+        Format::Fancy => GraphicalTheme::unicode(),
+        Format::Auto if terminal_with_colours() => GraphicalTheme::unicode(),
+        Format::Auto => GraphicalTheme::unicode_nocolor(),
+    };
+    let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok()).unwrap_or(110);
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1);
+    let mut text = String::new();
+    // Writing to a string cannot fail, and spans were moved into their texts; should it fail all the same,
+    // the one line still says everything.
+    match handler.render_report(&mut text, report) {
+        Ok(()) => text,
+        Err(_) => format!("{}\n", report.short()),
+    }
+}
+
+fn terminal_with_colours() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
+}
+
+/// `12,345`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let head = (!head.is_empty()).then(|| head.to_string());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
+}

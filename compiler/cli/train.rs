@@ -1,0 +1,357 @@
+//! `strata train SPEC`: from a spec to trained parameters, stopped and resumed at will.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use strata::machine::Machine;
+use strata::model::Model;
+use strata::run::Run;
+use strata_runtime::checkpoint::{self, Meta};
+use strata_runtime::log::{self, Look, Total};
+use strata_runtime::queue::{DataError, Input};
+use strata_runtime::train::{
+    self, End, EvaluateJob, Every, Hooks, Job, Place, Progress, Stop, TrainError, Variables, total_steps,
+};
+
+use crate::front::{DataArgs, Spec, SpecArgs};
+use crate::messages::{self, Failure, Format, say};
+use crate::record::{self, Record};
+use crate::{signal, wording};
+
+/// Train a model as its `train` block says
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  strata train specs/digits.model
+  strata train specs/digits.model --epochs 5 --seed 3 --threads 2
+  strata train specs/digits.model --resume runs/digits/2026-01-31T10-20-30
+  strata train specs/mnist.model --data ~/mnist --set units=256
+
+Ctrl-C keeps the run's state and says how to go on; the resumed run ends with the same bits as one that was
+never stopped.")]
+pub struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// End after so many epochs instead of what the spec says.
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    epochs: Option<f64>,
+    /// End after so many steps instead of what the spec says.
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Decides initial values, shuffles and dropout.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How many threads share a step; as many as there are cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Where folders of runs are made.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Go on with a run: its folder, or a checkpoint in it.
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Show no progress.
+    #[arg(long)]
+    quiet: bool,
+    /// One JSON object for each point and evaluation, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A run to go on with.
+struct Resumed {
+    folder: PathBuf,
+    variables: Variables,
+    progress: Progress,
+    meta: Meta,
+}
+
+/// Trains.
+pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
+    signal::catch()?;
+    let spec = args.spec.read(&args.data, format)?;
+    let run = spec.run()?;
+    let resumed = args.resume.as_deref().map(|path| resume(path, &run.model)).transpose()?;
+    let seed = seed(args, run, resumed.as_ref())?;
+    let show = |error: DataError| wrong_data(&error, run, &spec, format);
+    let job = job(args, run, seed).map_err(show)?;
+    let mut machine = Machine::new(&run.model, seed, threads(args.threads)).map_err(messages::machine)?;
+    if let Some(resumed) = &resumed {
+        machine.set(&resumed.variables).map_err(messages::machine)?;
+    }
+    let mut record = open_record(args, &spec, &job, resumed.as_ref())?;
+    let progress = resumed.as_ref().map_or(Progress::default(), |resumed| resumed.progress);
+    let meta = |progress: &Progress| Meta {
+        step: progress.at.step,
+        cursor: progress.at.cursor,
+        seed,
+        fingerprint: run.model.fingerprint(),
+        extra: BTreeMap::from([("progress".to_string(), json!(progress).to_string())]),
+    };
+    let ended = crank(&mut machine, &job, progress, &mut record, &meta);
+    if record.failed() {
+        return Err(record.into_failure().unwrap_or(Failure::Shown));
+    }
+    let (place, end) = ended.map_err(|error| failed(error, run, &spec, format, &record))?;
+    finish(args, &machine, &mut record, (&place, &end), &meta)
+}
+
+fn crank(
+    machine: &mut Machine,
+    job: &Job,
+    progress: Progress,
+    record: &mut Record,
+    meta: &dyn Fn(&Progress) -> Meta,
+) -> Result<(Place, End), TrainError> {
+    let shared = RefCell::new(record);
+    let mut hooks = Hooks {
+        event: &mut |event| shared.borrow_mut().event(event),
+        save: &mut |progress, variables| shared.borrow().keep(variables, &meta(progress)),
+        asked: &|| signal::asked() || shared.borrow().failed(),
+    };
+    train::train(machine, job, progress, &mut hooks)
+}
+
+fn seed(args: &Args, run: &Run, resumed: Option<&Resumed>) -> Result<u64, Failure> {
+    match (args.seed, resumed) {
+        (Some(asked), Some(resumed)) if asked != resumed.meta.seed => {
+            let text =
+                format!("the run was begun with --seed {}; it cannot go on with another", resumed.meta.seed);
+            Err(Failure::Usage(text))
+        }
+        (_, Some(resumed)) => Ok(resumed.meta.seed),
+        (asked, None) => Ok(asked.unwrap_or(run.seed)),
+    }
+}
+
+/// How many threads to use.
+pub fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}
+
+fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
+    let evaluate = run.evaluate.iter().map(|evaluate| {
+        let input = Input::open(&evaluate.data, seed)?;
+        Ok(EvaluateJob { name: evaluate.name.clone(), input, every: evaluate.every })
+    });
+    let limit = match (args.epochs, args.steps) {
+        (Some(epochs), _) => Some(Every::Epochs(epochs)),
+        (None, Some(steps)) => Some(Every::Steps(steps)),
+        (None, None) => None,
+    };
+    let stop = match limit {
+        Some(limit) => {
+            let others = run.stop.iter().filter(|stop| matches!(stop, Stop::When { .. })).cloned();
+            others.chain([Stop::After(limit)]).collect()
+        }
+        None => run.stop.clone(),
+    };
+    Ok(Job {
+        input: Input::open(&run.feed, seed)?,
+        evaluate: evaluate.collect::<Result<_, DataError>>()?,
+        stop,
+        save_every: run.save_every,
+    })
+}
+
+/// Loads what a run kept, and makes sure that it is this model's.
+fn resume(path: &Path, model: &Model) -> Result<Resumed, Failure> {
+    let file = if path.is_dir() { path.join("last.safetensors") } else { path.to_path_buf() };
+    let (variables, meta) = checkpoint::load(&file).map_err(|error| Failure::Message(error.to_string()))?;
+    let all = model.variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())).collect::<Vec<_>>();
+    let mismatch = checkpoint::compare(&all, &variables);
+    if !mismatch.is_empty() {
+        let text = format!("{}: not a checkpoint of `{}`:\n{mismatch}", file.display(), model.name);
+        return Err(Failure::Message(text));
+    }
+    let Some(progress) = meta.extra.get("progress").and_then(|text| serde_json::from_str(text).ok()) else {
+        let text = format!("{}: holds parameters, but not where the run stood", file.display());
+        return Err(Failure::Message(text));
+    };
+    if meta.fingerprint != model.fingerprint() {
+        say(
+            "note: the model computes something else than when this run was begun; the run goes on from its state",
+        );
+    }
+    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    Ok(Resumed { folder, variables, progress, meta })
+}
+
+fn open_record(args: &Args, spec: &Spec, job: &Job, resumed: Option<&Resumed>) -> Result<Record, Failure> {
+    let log = match resumed {
+        Some(resumed) => log::Run::reopen(&resumed.folder, resumed.progress.at.step),
+        None => log::Run::create(&args.out, &stem(&args.spec.spec)),
+    };
+    let log = log.map_err(record::unwritable)?;
+    if resumed.is_none() {
+        keep_spec(&log, spec)?;
+    }
+    let look = if args.quiet || args.json { Look::Quiet } else { Look::for_stderr() };
+    let epoch = (job.input.examples(), job.input.batches());
+    let batch = job.input.batch_sizes().first().copied().unwrap_or(1);
+    let epochs = job.stop.iter().find_map(|stop| match stop {
+        Stop::After(Every::Epochs(epochs)) => Some(epochs.ceil() as u64),
+        Stop::After(Every::Steps(_) | Every::Seconds(_)) | Stop::When { .. } => None,
+    });
+    let total = Total { steps: total_steps(&job.stop, epoch.0, batch), epochs };
+    let done = resumed.map_or(0, |resumed| resumed.progress.at.step);
+    Ok(Record::new(log, log::Progress::start(look, total, done), args.json, epoch))
+}
+
+/// `specs/digits.model` makes runs called `digits`.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Copies of all files that the run came from.
+fn keep_spec(log: &log::Run, spec: &Spec) -> Result<(), Failure> {
+    let loaded = &spec.analysis.loaded;
+    let mut taken: Vec<String> = Vec::new();
+    for (_, source) in loaded.sources.iter().skip(loaded.root().0 as usize) {
+        let name = Path::new(&source.name).file_name().map_or("spec.model".into(), |n| n.to_string_lossy());
+        let twins = taken.iter().filter(|other| **other == name).count();
+        let copy = if twins == 0 { name.to_string() } else { format!("{}-{name}", twins + 1) };
+        taken.push(name.into_owned());
+        log.put(&copy, source.text.as_bytes()).map_err(record::unwritable)?;
+    }
+    Ok(())
+}
+
+/// Says what is wrong with data, at the line of the spec that asks for them.
+pub fn wrong_data(error: &DataError, run: &Run, spec: &Spec, format: Format) -> Failure {
+    let diagnostic = wording::data(error, run);
+    messages::show(&[diagnostic], &spec.analysis.loaded.sources, format).err().unwrap_or(Failure::Shown)
+}
+
+/// Says why a run failed, and what of it is left.
+fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Record) -> Failure {
+    let failure = match error {
+        TrainError::Data(error) => wrong_data(&error, run, spec, format),
+        TrainError::Diverged(found) => {
+            let diagnostic = wording::divergence(&found, run);
+            messages::show(&[diagnostic], &spec.analysis.loaded.sources, format)
+                .err()
+                .unwrap_or(Failure::Shown)
+        }
+        TrainError::Machine(error) => Failure::Message(error.to_string()),
+        TrainError::Save(reason) => Failure::Message(reason),
+    };
+    let last = record.folder().join("last.safetensors");
+    let left = match checkpoint::load(&last) {
+        Ok((_, meta)) => format!("{} holds the state after step {}", last.display(), meta.step),
+        Err(_) => format!("no state was kept in {}", record.folder().display()),
+    };
+    messages::last_words(failure, &left)
+}
+
+/// Keeps the parameters, and says what was reached and where everything lies.
+fn finish(
+    args: &Args,
+    machine: &Machine,
+    record: &mut Record,
+    (place, end): (&Place, &End),
+    meta: &dyn Fn(&Progress) -> Meta,
+) -> Result<(), Failure> {
+    record.settle()?;
+    let folder = record.folder().to_path_buf();
+    let go_on = go_on(args, &folder);
+    if *end == End::Asked {
+        if args.json {
+            record::json_line(
+                &json!({ "event": "stopped", "step": place.step, "folder": folder, "resume": go_on }),
+            )?;
+        }
+        say(&format!("stopped after step {}; to go on:\n  {go_on}", messages::grouped(place.step)));
+        return Err(Failure::Interrupted);
+    }
+    let kept = machine.parameters();
+    let meta = meta(&Progress { at: *place, owed_since: None });
+    let tensors = kept.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
+    let parameters = record.put_tensors("final.safetensors", tensors, &meta).map_err(Failure::Message)?;
+    if args.json {
+        let reached: serde_json::Map<_, _> = record
+            .reached
+            .iter()
+            .map(|(name, outputs)| {
+                let mut values = json!({});
+                record::merge(&mut values, &record::borrowed(outputs));
+                (name.clone(), values)
+            })
+            .collect();
+        let line = json!({
+            "event": "end",
+            "step": place.step,
+            "seconds": place.seconds,
+            "reached": reached,
+            "folder": folder,
+            "params": parameters,
+        });
+        record::json_line(&line)?;
+    }
+    if !args.quiet && !args.json {
+        summary(args, record, (place, end), &go_on);
+    }
+    Ok(())
+}
+
+fn summary(args: &Args, record: &Record, (place, end): (&Place, &End), go_on: &str) {
+    let why = match end {
+        End::Limit(_) | End::Asked => String::new(),
+        End::Metric { metric, value } => format!(": {metric} is {}", log::number(*value)),
+    };
+    let steps = messages::grouped(place.step);
+    say(&format!("done after {steps} steps, {} s{why}", log::number(place.seconds)));
+    for (name, outputs) in &record.reached {
+        say(&format!("  {name}: {}", record::in_words(outputs)));
+    }
+    let folder = record.folder().display();
+    let spec_path = args.spec.spec.display();
+    let program = program();
+    let example = record.reached.first().map_or(String::new(), |(name, _)| format!(" --on {name}"));
+    say(&format!("everything lies in {folder}/"));
+    say("  final.safetensors  the parameters:");
+    say(&format!("    {program} eval {spec_path} --params {folder}/final.safetensors{example}"));
+    say("  last.safetensors   the run's state, to go on from:");
+    say(&format!("    {go_on} --epochs N"));
+    say("  curves.svg, metrics.jsonl, and events for TensorBoard:");
+    say(&format!("    tensorboard --logdir {}", args.out.display()));
+}
+
+/// The command as it was called.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "strata".into())
+}
+
+/// The command that goes on with this run.
+fn go_on(args: &Args, folder: &Path) -> String {
+    let mut words = vec![program(), "train".into(), args.spec.spec.display().to_string()];
+    words.extend(["--resume".into(), folder.display().to_string()]);
+    let mut option = |name: &str, value: Option<String>| {
+        words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
+    };
+    option("epochs", args.epochs.map(|n| n.to_string()));
+    option("steps", args.steps.map(|n| n.to_string()));
+    option("threads", args.threads.map(|n| n.to_string()));
+    option("model", args.spec.model.clone());
+    for (name, value) in &args.spec.set {
+        option("set", Some(format!("{name}={value}")));
+    }
+    for folder in &args.data.folders {
+        option("data", Some(folder.display().to_string()));
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// As a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,80 @@
+//! What the runtime reports as kinds, ids and facts, said in the user's words with the user's lines.
+
+use strata::run::Run;
+use strata_grammar::{Code, Diagnostic};
+use strata_runtime::log::number;
+use strata_runtime::queue::{DataError, Fault};
+use strata_runtime::train::Divergence;
+
+/// What is wrong with data, at the line of the spec that asks for them.
+pub fn data(error: &DataError, run: &Run) -> Diagnostic {
+    let span = run.data_origins.get(error.origin as usize).copied().unwrap_or(run.span);
+    Diagnostic::error(data_code(&error.fault), span, error.to_string()).here("asked for here")
+}
+
+/// Data errors that the checker knows too keep its codes.
+fn data_code(fault: &Fault) -> Code {
+    match fault {
+        Fault::NotALabel { .. } => Code::LabelRange,
+        Fault::NoColumn { .. } => Code::UnknownColumn,
+        Fault::FieldShape { .. } | Fault::IdxShape { .. } | Fault::Lengths { .. } => Code::DataMismatch,
+        Fault::SplitBound { .. }
+        | Fault::SplitOrder { .. }
+        | Fault::SplitPart { .. }
+        | Fault::Zero { .. } => Code::BadValue,
+        Fault::Missing { .. }
+        | Fault::NotAFile
+        | Fault::Unreadable { .. }
+        | Fault::GzipTruncated
+        | Fault::GzipCorrupt { .. }
+        | Fault::NotIdx { .. }
+        | Fault::IdxLength { .. }
+        | Fault::IdxTooLarge { .. }
+        | Fault::Empty
+        | Fault::RowLength { .. }
+        | Fault::NotANumber { .. }
+        | Fault::NotFinite { .. }
+        | Fault::NoFit { .. }
+        | Fault::NoneLeft
+        | Fault::Stages { .. }
+        | Fault::Cursor { .. }
+        | Fault::Broken { .. } => Code::BadData,
+    }
+}
+
+/// A step whose numbers were not all finite, at the line of the tensor that was the first.
+pub fn divergence(found: &Divergence, run: &Run) -> Diagnostic {
+    let Divergence { step, epoch, outputs, suspect, variable } = found;
+    let model = &run.model;
+    let loss = outputs.iter().find(|(name, _)| &**name == "loss").map(|(_, value)| *value);
+    let loss = loss.map_or(String::new(), |loss| format!(" (loss {})", number(loss)));
+    let mut message = format!("step {step} of epoch {} gave a number that is not finite{loss}", epoch + 1);
+    if let Some(name) = variable {
+        message += &format!(": `{name}` was not finite before it");
+        let span = model.variables.iter().find(|v| v.name == *name).map_or(run.span, |v| v.call);
+        return Diagnostic::error(Code::NotFinite, span, message);
+    }
+    let Some(suspect) = suspect else {
+        return Diagnostic::error(Code::NotFinite, run.span, message);
+    };
+    let origin = model.origins.get(suspect.id as usize);
+    let span = origin.map_or(run.span, |origin| origin.call);
+    let region = origin.and_then(|origin| model.regions.get(origin.region.0 as usize));
+    let place = match region {
+        Some(region) if region.parent.is_some() => format!(" in `{}`", region.name),
+        Some(_) | None => String::new(),
+    };
+    message += &format!(": first {} {}{place}", suspect.found, suspect.name);
+    let mut diagnostic = Diagnostic::error(Code::NotFinite, span, message)
+        .here(format!("{} at {}", suspect.found, index(&suspect.index)))
+        .help("a smaller rate, `clip norm 1`, or inputs scaled to about -1..1 keep numbers finite");
+    if let Some(origin) = origin.filter(|origin| origin.span != origin.call) {
+        diagnostic = diagnostic.label(origin.span, "computed here");
+    }
+    diagnostic
+}
+
+fn index(index: &[usize]) -> String {
+    let parts: Vec<String> = index.iter().map(usize::to_string).collect();
+    format!("index [{}]", parts.join(", "))
+}

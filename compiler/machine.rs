@@ -1,0 +1,246 @@
+//! A checked model on this machine: its variables in memory, its programs compiled when they are needed.
+
+use std::sync::Arc;
+
+use strata_runtime::init::initial;
+use strata_runtime::plan::{Layout, Plan};
+use strata_runtime::queue::Batch;
+use strata_runtime::session::{Executable, Session, SessionError};
+use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Variables};
+use strata_runtime::{DType, Tensor};
+
+use crate::graph::Graph;
+use crate::lower::{LowerOptions, layout, lower};
+use crate::model::{Input, Model, Variable};
+use crate::ops::Op;
+
+/// A model with its variables.
+pub struct Machine<'m> {
+    model: &'m Model,
+    layout: Layout,
+    session: Session,
+    seed: u64,
+}
+
+/// A program in memory.
+pub struct Program {
+    /// The plan with its code.
+    pub executable: Executable,
+    /// What each output is called: `loss`, `accuracy`, or a binding's name.
+    pub names: Vec<Arc<str>>,
+    /// For each input of the model a stand-in, where the program does not read it.
+    unread: Vec<Option<Tensor>>,
+}
+
+impl Program {
+    /// The inputs that it reads.
+    pub fn inputs_read<'a>(&self, model: &'a Model) -> Vec<&'a str> {
+        let read = model.inputs.iter().zip(&self.unread).filter(|(_, unread)| unread.is_none());
+        read.map(|(input, _)| input.name.as_str()).collect()
+    }
+}
+
+impl<'m> Machine<'m> {
+    /// Every variable as it begins in a run with this seed; steps are shared by so many threads.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(model: &'m Model, seed: u64, threads: usize) -> Result<Machine<'m>, MachineError> {
+        let layout = layout(&model.variables);
+        let session = Session::new(layout.clone(), threads).map_err(fail)?;
+        let mut machine = Machine { model, layout, session, seed };
+        for v in &model.variables {
+            let value = initial(&v.init, seed, &v.name, v.ty.dtype, &v.ty.dims());
+            machine.session.set(&v.name, &value).map_err(fail)?;
+        }
+        Ok(machine)
+    }
+
+    /// Sets the variables that are named.
+    ///
+    /// # Errors
+    /// A name, dtype or shape that is not the model's.
+    pub fn set(&mut self, variables: &Variables) -> Result<(), MachineError> {
+        variables.iter().try_for_each(|(name, value)| self.session.set(name, value)).map_err(fail)
+    }
+
+    /// What evaluation needs: every variable but the optimizer's memory.
+    pub fn parameters(&self) -> Variables {
+        self.values(|v| !self.model.is_memory(v))
+    }
+
+    fn values(&self, wanted: impl Fn(&Variable) -> bool) -> Variables {
+        let value =
+            |v: &Variable| self.session.get(&v.name).expect("the layout was made of the model's variables");
+        self.model.variables.iter().filter(|v| wanted(v)).map(|v| (v.name.clone(), value(v))).collect()
+    }
+
+    /// The program that hands out some bindings.
+    ///
+    /// # Errors
+    /// What this machine cannot do.
+    pub fn predictor(&mut self, examples: usize, wanted: &[String]) -> Result<Program, MachineError> {
+        self.make(Phase::Predict, examples, wanted, &LowerOptions::default())
+    }
+
+    /// Carries a program out and returns its outputs whole.
+    ///
+    /// # Errors
+    /// A batch that is not what the program was made for.
+    pub fn carry_out(
+        &mut self,
+        program: &Program,
+        batch: &Batch,
+        step: u64,
+    ) -> Result<Vec<Tensor>, MachineError> {
+        let inputs = inputs(self.model, program, batch)?;
+        // The clock holds the bits; what they mean is the generator's matter.
+        let (seed, step) = (self.seed as i64, step as i64);
+        self.session.run(&program.executable, seed, step, &inputs).map_err(fail)
+    }
+
+    /// Carries a program out and returns the seconds that each step of its plan took.
+    ///
+    /// # Errors
+    /// As [`Machine::carry_out`].
+    pub fn time(&mut self, program: &Program, batch: &Batch, step: u64) -> Result<Vec<f64>, MachineError> {
+        let inputs = inputs(self.model, program, batch)?;
+        self.session.time(&program.executable, self.seed as i64, step as i64, &inputs).map_err(fail)
+    }
+
+    fn make(
+        &mut self,
+        phase: Phase,
+        examples: usize,
+        wanted: &[String],
+        options: &LowerOptions,
+    ) -> Result<Program, MachineError> {
+        let graph = crate::graph_of(self.model, examples as u64, phase, wanted);
+        self.load(lower(&graph, &self.layout, options), &graph)
+    }
+
+    fn load(&mut self, plan: Plan, graph: &Graph) -> Result<Program, MachineError> {
+        let mut read = vec![false; graph.inputs.len()];
+        for value in graph.values() {
+            if let Op::Input(input) = graph.op(value) {
+                read[input.0 as usize] = true;
+            }
+        }
+        let stand_in =
+            |(input, read): (&Input, bool)| (!read).then(|| Tensor::zeros(input.ty.dtype, &input.ty.dims()));
+        let unread = graph.inputs.iter().zip(read).map(stand_in).collect();
+        let plain = |name: &str| Arc::from(name.strip_prefix("metric/").unwrap_or(name));
+        let names = plan.outputs.iter().map(|port| plain(&port.name)).collect();
+        let executable = self.session.load(plan).map_err(fail)?;
+        Ok(Program { executable, names, unread })
+    }
+}
+
+impl train::Machine for Machine<'_> {
+    type Program = Program;
+
+    fn compile(&mut self, phase: Phase, examples: usize) -> Result<Program, MachineError> {
+        self.make(phase, examples, &[], &LowerOptions::default())
+    }
+
+    fn run(&mut self, program: &mut Program, batch: &Batch, step: u64) -> Result<Outputs, MachineError> {
+        let outputs = self.carry_out(program, batch, step)?;
+        let named = program.names.iter().zip(&outputs);
+        Ok(named.filter_map(|(name, value)| Some((Arc::clone(name), scalar(value)?))).collect())
+    }
+
+    fn read(&self) -> Variables {
+        self.values(|_| true)
+    }
+
+    fn write(&mut self, variables: &Variables) {
+        self.set(variables).expect("they were read from this machine");
+    }
+
+    fn examine(&mut self, batch: &Batch, step: u64) -> Result<Option<Suspect>, MachineError> {
+        let before = self.values(|_| true);
+        let graph = crate::graph_of(self.model, batch.examples as u64, Phase::Train, &[]);
+        let options = LowerOptions { fuse: false, keep_all: true, text: false };
+        let program = self.load(lower(&graph, &self.layout, &options), &graph)?;
+        let outputs = self.carry_out(&program, batch, step)?;
+        self.set(&before)?;
+        let ports = program.executable.plan.outputs.iter().zip(&outputs);
+        // Ids grow along edges, so the smallest is the first to have gone wrong.
+        let odd = ports.filter_map(|(port, tensor)| {
+            let id: u32 = port.name.strip_prefix('%')?.parse().ok()?;
+            Some((id, port, odd_element(tensor)?))
+        });
+        let first = odd.min_by_key(|(id, ..)| *id);
+        Ok(first.map(|(id, port, (found, index))| {
+            let ty = graph.ty(crate::graph::ValueId(id));
+            Suspect { name: format!("{ty}"), id: port.origin, found, index }
+        }))
+    }
+}
+
+/// The tensors that a program reads, with stand-ins for what it does not.
+fn inputs<'a>(
+    model: &'a Model,
+    program: &'a Program,
+    batch: &'a Batch,
+) -> Result<Vec<(&'a str, &'a Tensor)>, MachineError> {
+    let found = model.inputs.iter().zip(&program.unread).map(|(input, unread)| {
+        let found = unread.as_ref().or_else(|| batch.tensor(&input.name));
+        let missing = || MachineError(format!("the data have no field for the input `{}`", input.name));
+        found.map(|tensor| (input.name.as_str(), tensor)).ok_or_else(missing)
+    });
+    found.collect()
+}
+
+fn fail(error: SessionError) -> MachineError {
+    MachineError(error.to_string())
+}
+
+/// The number that a tensor without axes holds, if it is a float.
+fn scalar(tensor: &Tensor) -> Option<f64> {
+    match tensor.dtype() {
+        DType::F32 => tensor.as_f32()?.first().map(|x| f64::from(*x)),
+        DType::F64 => tensor.bytes().as_chunks::<8>().0.first().map(|bytes| f64::from_ne_bytes(*bytes)),
+        DType::Bf16 | DType::F16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => None,
+    }
+}
+
+/// All elements; an `f32` as the shortest decimal that stands for it, so that it is written as it is.
+pub fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let bytes = tensor.bytes();
+    match tensor.dtype() {
+        DType::F32 => {
+            let plain = |x: &f32| x.to_string().parse().unwrap_or(f64::from(*x));
+            tensor.as_f32().into_iter().flatten().map(plain).collect()
+        }
+        DType::F64 => bytes.as_chunks::<8>().0.iter().map(|b| f64::from_ne_bytes(*b)).collect(),
+        DType::Bf16 => wide16(bytes, |bits| half::bf16::from_bits(bits).to_f64()),
+        DType::F16 => wide16(bytes, |bits| half::f16::from_bits(bits).to_f64()),
+        DType::I32 => bytes.as_chunks::<4>().0.iter().map(|b| f64::from(i32::from_ne_bytes(*b))).collect(),
+        DType::I64 => bytes.as_chunks::<8>().0.iter().map(|b| i64::from_ne_bytes(*b) as f64).collect(),
+        DType::U8 | DType::Bool => bytes.iter().map(|b| f64::from(*b)).collect(),
+    }
+}
+
+fn wide16(bytes: &[u8], value: impl Fn(u16) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<2>().0.iter().map(|b| value(u16::from_ne_bytes(*b))).collect()
+}
+
+/// The first element that is not finite, as it is written, and its index.
+fn odd_element(tensor: &Tensor) -> Option<(String, Vec<usize>)> {
+    let at = tensor.as_f32()?.iter().position(|x| !x.is_finite())?;
+    let found = tensor.as_f32()?[at].to_string();
+    let mut rest = at;
+    let mut index: Vec<usize> = tensor
+        .shape()
+        .iter()
+        .rev()
+        .map(|size| {
+            let place = rest % size;
+            rest /= size;
+            place
+        })
+        .collect();
+    index.reverse();
+    Some((found, index))
+}

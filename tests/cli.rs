@@ -1,0 +1,331 @@
+//! Every command as a user meets it: what it says, what it leaves, how it ends.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{TINY, command, root, run_folder, strata, tensors, tiny, tiny_with};
+
+#[test]
+fn every_command_has_examples() {
+    let help = strata(&root(), &["--help"]).good().out;
+    assert!(help.contains("Examples:"));
+    for name in ["check", "compile", "train", "eval", "predict", "bench", "fmt", "explain"] {
+        assert!(help.contains(name), "{help}");
+        let help = strata(&root(), &[name, "--help"]).good().out;
+        assert!(help.contains("Examples:") && help.contains(&format!("strata {name}")), "{help}");
+    }
+    strata(&root(), &["lsp", "--help"]).good();
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let folder = tiny();
+    for args in [
+        &["train"][..],
+        &["frobnicate"],
+        &["explain", "no-such-code"],
+        &["train", "tiny.model", "--model", "Huge"],
+        &["train", "tiny.model", "--epochs", "1", "--steps", "1"],
+        &["train", "tiny.model", "--threads", "0"],
+        &["train", "tiny.model", "--set", "units"],
+    ] {
+        let done = strata(folder.path(), args);
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
+        assert!(!done.err.is_empty());
+    }
+}
+
+#[test]
+fn check_says_everything_in_every_format() {
+    let folder = tiny();
+    let out = strata(folder.path(), &["check", "tiny.model"]).good().out;
+    assert!(out.starts_with("model Tiny\n") && out.contains("131 parameters"), "{out}");
+    let text = TINY.replace("dense(3)", "dense(three)").replace("accuracy(logits, y)", "accuracy(logit, y)");
+    fs::write(folder.path().join("tiny.model"), text).unwrap();
+    let long = strata(folder.path(), &["check", "tiny.model"]).bad(&["three", "logit", "2 errors"]);
+    assert!(!long.err.contains('\u{1b}'), "no colours where there is no terminal");
+    let short = strata(folder.path(), &["check", "tiny.model", "--format", "short"]).bad(&[]);
+    let lines: Vec<&str> = short.err.lines().collect();
+    assert!(lines[0].starts_with("tiny.model:6:28: error[unknown-name]: "), "{lines:?}");
+    assert!(lines[1].starts_with("tiny.model:9:19: error[unknown-name]: "), "{lines:?}");
+    let json = strata(folder.path(), &["check", "tiny.model", "--json"]).bad(&[]).json();
+    assert_eq!(json.len(), 2);
+    assert_eq!(json[0]["code"], "unknown-name");
+    assert_eq!((&json[0]["at"]["line"], &json[0]["at"]["column"]), (&6.into(), &28.into()));
+}
+
+#[test]
+fn a_missing_spec_is_said_plainly() {
+    strata(&root(), &["check", "no/such.model"]).bad(&["no/such.model"]);
+    strata(&root(), &["fmt", "no/such.model"]).bad(&["no/such.model"]);
+}
+
+#[test]
+fn explain_knows_every_code() {
+    let list = strata(&root(), &["explain"]).good().out;
+    for code in strata_grammar::Code::ALL {
+        assert!(list.contains(code.name()), "{list}");
+    }
+    let page = strata(&root(), &["explain", "not-finite"]).good().out;
+    assert!(page.contains("not-finite") && page.lines().count() > 3, "{page}");
+    let near = strata(&root(), &["explain", "shape-mismach"]);
+    assert!(near.err.contains("did you mean `shape-mismatch`"), "{}", near.err);
+}
+
+#[test]
+fn fmt_rewrites_once() {
+    let folder = tiny();
+    let path = folder.path().join("tiny.model");
+    strata(folder.path(), &["fmt", "--check", "tiny.model"]).good();
+    fs::write(&path, TINY.replace("  input y:", "     input    y:")).unwrap();
+    strata(folder.path(), &["fmt", "--check", "tiny.model"]).bad(&["1 file not formatted"]);
+    assert_eq!(strata(folder.path(), &["fmt", "tiny.model"]).good().out, "tiny.model\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), TINY);
+    assert_eq!(strata(folder.path(), &["fmt", "tiny.model"]).good().out, "");
+    let broken = TINY.replace("loss cross_entropy(", "loss cross_entropy((");
+    fs::write(&path, &broken).unwrap();
+    strata(folder.path(), &["fmt", "tiny.model"]).bad(&["tiny.model"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), broken, "a file with mistakes must be left alone");
+}
+
+#[test]
+fn a_run_leaves_everything_it_names() {
+    let folder = tiny();
+    let done = strata(folder.path(), &["train", "tiny.model"]).good();
+    let run = run_folder(folder.path());
+    let names: BTreeSet<String> =
+        fs::read_dir(&run).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    for name in ["final.safetensors", "last.safetensors", "curves.svg", "metrics.jsonl", "tiny.model"] {
+        assert!(names.contains(name), "no {name} in {names:?}");
+    }
+    assert!(names.iter().any(|name| name.starts_with("events.out.tfevents")), "{names:?}");
+    assert_eq!(fs::read_to_string(run.join("tiny.model")).unwrap(), TINY);
+    let shown = run.strip_prefix(folder.path()).unwrap().display().to_string();
+    for word in ["done after 42 steps", "accuracy", "final.safetensors", &shown] {
+        assert!(done.err.contains(word), "no `{word}` in\n{}", done.err);
+    }
+    assert_eq!(done.out, "", "the standard output is for programs");
+    // The commands that it names work as they are written.
+    let eval = done.err.lines().find(|line| line.contains(" eval ")).unwrap().trim();
+    let words: Vec<&str> = eval.split(' ').skip(1).collect();
+    strata(folder.path(), &words).good();
+}
+
+#[test]
+fn the_numbers_of_all_commands_agree() {
+    let folder = tiny();
+    let train = strata(folder.path(), &["train", "tiny.model", "--json"]).good().json();
+    let last = train.iter().rfind(|line| line["event"] == "evaluate").unwrap();
+    let end = train.last().unwrap();
+    assert_eq!(end["event"], "end");
+    assert_eq!(end["reached"]["test"]["accuracy"], last["accuracy"]);
+    assert!(last["accuracy"].as_f64().unwrap() > 0.9, "{last}");
+    let params = end["params"].as_str().unwrap();
+    for file in [params.to_string(), params.replace("final", "last")] {
+        let eval = ["eval", "tiny.model", "--params", &file, "--on", "test", "--json"];
+        let eval = strata(folder.path(), &eval).good().json();
+        assert_eq!((&eval[0]["loss"], &eval[0]["accuracy"]), (&last["loss"], &last["accuracy"]));
+        assert_eq!(eval[0]["examples"], 40);
+    }
+    // Prediction needs neither labels nor the training data.
+    let whole = fs::read_to_string(folder.path().join("tiny.csv")).unwrap();
+    let unlabelled: String = whole.lines().map(|l| format!("{}\n", l.rsplit_once(',').unwrap().0)).collect();
+    fs::write(folder.path().join("new.csv"), unlabelled).unwrap();
+    fs::remove_file(folder.path().join("tiny.csv")).unwrap();
+    let predict = ["predict", "tiny.model", "--params", params, "--data", "new.csv"];
+    let rows = strata(folder.path(), &predict).good().out;
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!(rows[0], "logits_0,logits_1,logits_2,logits_largest");
+    assert_eq!(rows.len(), 151);
+    let class = |row: &str| row.rsplit_once(',').unwrap().1.to_string();
+    let right = rows[1..].iter().zip(whole.lines()).filter(|(row, line)| class(row) == class(line)).count();
+    assert!(right > 140, "{right} of 150");
+    let json = [&predict[..], &["--json", "--output", "hidden", "--threads", "1"]].concat();
+    let json = strata(folder.path(), &json).good().json();
+    assert_eq!(json[149]["hidden"].as_array().unwrap().len(), 16);
+    let out = [&predict[..], &["--out", "rows.csv"]].concat();
+    strata(folder.path(), &out).good();
+    assert_eq!(fs::read_to_string(folder.path().join("rows.csv")).unwrap().lines().collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn settings_on_the_command_line_count() {
+    let folder = tiny();
+    let train =
+        ["train", "tiny.model", "--set", "units=5", "--steps", "3", "--seed", "4", "--out", "elsewhere"];
+    strata(folder.path(), &train).good();
+    let model: Vec<_> = fs::read_dir(folder.path().join("elsewhere/tiny")).unwrap().collect();
+    let last = model[0].as_ref().unwrap().path().join("last.safetensors");
+    let (tensors, meta) = strata_runtime::checkpoint::load(&last).unwrap();
+    assert_eq!((meta.step, meta.seed), (3, 4));
+    assert!(tensors.iter().any(|(_, tensor)| tensor.shape() == [4, 5]));
+}
+
+#[test]
+fn data_are_found_where_they_are_said_to_be() {
+    let folder = tiny();
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    fs::rename(folder.path().join("tiny.csv"), folder.path().join("deep/tiny.csv")).unwrap();
+    strata(folder.path(), &["check", "tiny.model"]).bad(&["tiny.csv"]);
+    strata(folder.path(), &["check", "tiny.model", "--data", "deep"]).good();
+    let with = command(folder.path(), &["check", "tiny.model"]).env("STRATA_DATA", "deep").output().unwrap();
+    support::Done::from(with).good();
+}
+
+#[test]
+fn every_stage_has_a_text() {
+    let folder = tiny();
+    for (stage, word) in [
+        ("ast", "Tiny"),
+        ("model", "param"),
+        ("graph", "f32[batch = 16, 3]"),
+        ("plan", "variable"),
+        ("clif", "function"),
+        ("asm", "ret"),
+    ] {
+        let out = strata(folder.path(), &["compile", "tiny.model", "--emit", stage]).good().out;
+        assert!(out.contains(word), "--emit {stage}:\n{}", &out[..out.len().min(2000)]);
+        let again = strata(folder.path(), &["compile", "tiny.model", "--emit", stage]).good().out;
+        assert_eq!(out, again, "--emit {stage} must say the same each time");
+    }
+    let small =
+        ["compile", "tiny.model", "--emit", "graph", "--phase", "predict", "--batch", "1", "--svg", "g.svg"];
+    assert!(strata(folder.path(), &small).good().out.contains("f32[batch = 1, 3]"));
+    assert!(fs::read_to_string(folder.path().join("g.svg")).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn bench_measures() {
+    let folder = tiny();
+    let found = strata(folder.path(), &["bench", "tiny.model", "--steps", "20", "--json"]).good().json();
+    assert_eq!(found[0]["batch"], 16);
+    assert_eq!(found[0]["steps"], 20);
+    for figure in ["median_ms", "examples_per_second", "first_step_s", "compile_s"] {
+        assert!(found[0][figure].as_f64().unwrap() > 0.0, "{figure}");
+    }
+    let text = strata(folder.path(), &["bench", "tiny.model", "--steps", "5", "--kernels"]).good().out;
+    assert!(text.contains("examples a second"), "{text}");
+}
+
+#[test]
+fn nobody_listening_is_no_mistake() {
+    let folder = tiny();
+    let mut child = command(folder.path(), &["compile", "tiny.model", "--emit", "ast"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let done = support::Done::from(child.wait_with_output().unwrap());
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let run = |threads: &str| {
+        let folder = tiny();
+        strata(folder.path(), &["train", "tiny.model", "--threads", threads, "--quiet"]).good();
+        tensors(&run_folder(folder.path()).join("last.safetensors"))
+    };
+    let one = run("1");
+    assert_eq!(one, run("2"));
+    assert_eq!(one, run("3"));
+}
+
+#[test]
+fn seeds_make_the_difference() {
+    let run = |seed: &str| {
+        let folder = tiny();
+        strata(folder.path(), &["train", "tiny.model", "--seed", seed, "--steps", "5", "--quiet"]).good();
+        tensors(&run_folder(folder.path()).join("last.safetensors"))
+    };
+    assert_eq!(run("1"), run("1"));
+    assert_ne!(run("1"), run("2"));
+}
+
+/// Interrupts a run again and again, and goes on each time by the command it names.
+#[cfg(unix)]
+#[test]
+fn interrupted_runs_end_with_the_bits_of_the_uninterrupted() {
+    let spec = |folder: &Path| {
+        let text =
+            TINY.replace("after 6 epochs", "after 2500 epochs").replace("every 1 epoch", "every 3.5 epochs");
+        fs::write(folder.join("tiny.model"), text).unwrap();
+    };
+    let whole = tiny();
+    spec(whole.path());
+    strata(whole.path(), &["train", "tiny.model", "--threads", "1", "--quiet"]).good();
+    let expected = tensors(&run_folder(whole.path()).join("last.safetensors"));
+
+    let folder = tiny();
+    spec(folder.path());
+    let mut args: Vec<String> = ["train", "tiny.model", "--threads", "1"].map(String::from).to_vec();
+    let mut interrupted = 0;
+    for attempt in 0.. {
+        assert!(attempt < 100);
+        let words: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = command(folder.path(), &words).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        if interrupted < 5 {
+            // The first line of progress tells that training is under way.
+            lines.next().unwrap().unwrap();
+            std::thread::sleep(Duration::from_millis(7 * attempt));
+            let kill = format!("kill -INT {}", child.id());
+            assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        }
+        let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
+        match child.wait().unwrap().code() {
+            Some(0) => break,
+            Some(130) => interrupted += 1,
+            other => panic!("{other:?}: {said:?}"),
+        }
+        let go_on = said.iter().find(|line| line.contains("--resume")).unwrap();
+        args = go_on.trim().split(' ').skip(1).map(String::from).collect();
+    }
+    assert!(interrupted >= 3, "only {interrupted} interruptions: the run is too short to say anything");
+    assert_eq!(tensors(&run_folder(folder.path()).join("last.safetensors")), expected);
+    // Both runs tell the same story.
+    let story = |folder: &Path| -> Vec<(String, u64, String)> {
+        let text = fs::read_to_string(run_folder(folder).join("metrics.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let evaluated = lines.filter(|line| line["part"] == "test");
+        evaluated
+            .map(|l| (l["part"].to_string(), l["step"].as_u64().unwrap(), l["values"].to_string()))
+            .collect()
+    };
+    assert_eq!(story(folder.path()), story(whole.path()));
+}
+
+#[test]
+fn a_finished_run_can_be_lengthened() {
+    let long = tiny();
+    strata(long.path(), &["train", "tiny.model", "--epochs", "9", "--quiet"]).good();
+    let folder = tiny();
+    strata(folder.path(), &["train", "tiny.model", "--quiet"]).good();
+    let run = run_folder(folder.path()).display().to_string();
+    strata(folder.path(), &["train", "tiny.model", "--quiet", "--epochs", "9", "--resume", &run]).good();
+    let last = |folder: &Path| tensors(&run_folder(folder).join("last.safetensors"));
+    assert_eq!(last(folder.path()), last(long.path()));
+}
+
+#[test]
+fn a_metric_can_end_a_run() {
+    let folder =
+        tiny_with("stop     after 6 epochs", "stop     when accuracy >= 0.9\n  stop     after 500 epochs");
+    let done = strata(folder.path(), &["train", "tiny.model"]).good();
+    assert!(done.err.contains("accuracy is 0.9") || done.err.contains("accuracy is 1"), "{}", done.err);
+}
+
+/// The first of the README's two commands, and what it promises.
+#[test]
+fn digits_reach_98_percent_within_a_minute() {
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().display().to_string();
+    let start = Instant::now();
+    let lines = strata(&root(), &["train", "specs/digits.model", "--json", "--out", &out]).good().json();
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    let accuracy = lines.last().unwrap()["reached"]["test"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy >= 0.98, "{accuracy}");
+}
