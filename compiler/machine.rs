@@ -172,8 +172,9 @@ impl train::Machine for Machine<'_> {
         });
         let first = odd.min_by_key(|(id, ..)| *id);
         Ok(first.map(|(id, port, (found, index))| {
-            let ty = graph.ty(crate::graph::ValueId(id));
-            Suspect { name: format!("{ty}"), id: port.origin, found, index }
+            let value = crate::graph::ValueId(id);
+            let name = format!("the {} that `{}` computes", graph.ty(value), graph.op(value).name());
+            Suspect { name, id: port.origin, found, index }
         }))
     }
 }

@@ -34,7 +34,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Err(Failure::Usage(format!("there is no code `{wanted}`: {hint}")))
 }
 
-/// The first line of a page that is neither blank nor its title.
-fn summary(page: &str) -> &str {
-    page.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("")
+/// The first sentence of a page after its title.
+fn summary(page: &str) -> String {
+    let text = page.lines().map(str::trim).skip_while(|line| line.is_empty() || line.starts_with('#'));
+    let paragraph: Vec<&str> = text.take_while(|line| !line.is_empty()).collect();
+    let paragraph = paragraph.join(" ");
+    paragraph.split_once(". ").map_or(paragraph.trim_end_matches('.'), |(first, _)| first).to_string()
 }

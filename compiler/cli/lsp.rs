@@ -26,7 +26,7 @@ use strata_grammar::{Diagnostic, LineColumn, Severity, Source, Span};
 
 use crate::facts::Facts;
 use crate::front;
-use crate::messages::Failure;
+use crate::messages::{Failure, say};
 
 /// Serve an editor over standard input and output (the language server protocol)
 #[derive(clap::Args)]
@@ -155,15 +155,8 @@ impl Desk {
             self.open.iter().map(|(path, open)| (path.clone(), open.text.clone())).collect();
         let mut said: BTreeMap<PathBuf, Vec<lsp_types::Diagnostic>> = BTreeMap::new();
         for (path, open) in &mut self.open {
-            let mut read = |path: &str| match texts.get(Path::new(path)) {
-                Some(text) => Ok(text.clone()),
-                None => front::read(path),
-            };
-            let settings = front::settings(&[], &[]);
-            let facts = &mut self.facts;
-            let mut facts = |loaded: &Loaded| facts.of(loaded, &settings);
-            let analysis = strata::analyse(&path.to_string_lossy(), &mut read, &mut facts, &settings);
             said.entry(path.clone()).or_default();
+            let Some(analysis) = analyse(path, &texts, &mut self.facts) else { continue };
             for diagnostic in &analysis.diagnostics {
                 let source = analysis.loaded.sources.get(diagnostic.primary.span.file);
                 let Some(place) = on_disk(source) else { continue };
@@ -214,6 +207,20 @@ impl Desk {
         });
         serde_json::to_value(edits).unwrap_or(Value::Null)
     }
+}
+
+/// Analyses a file, with the texts in the editor before those on disk. A panic would be a mistake of ours; it must
+/// not take the editor's server down with it.
+fn analyse(path: &Path, texts: &BTreeMap<PathBuf, String>, facts: &mut Facts) -> Option<Analysis> {
+    let mut read = |path: &str| match texts.get(Path::new(path)) {
+        Some(text) => Ok(text.clone()),
+        None => front::read(path),
+    };
+    let settings = front::settings(&[], &[]);
+    let mut facts = |loaded: &Loaded| facts.of(loaded, &settings);
+    let work = || strata::analyse(&path.to_string_lossy(), &mut read, &mut facts, &settings);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    done.inspect_err(|_| say(&format!("{}: could not be analysed", path.display()))).ok()
 }
 
 fn read<T: serde::de::DeserializeOwned>(params: Value) -> Option<T> {

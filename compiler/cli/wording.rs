@@ -64,7 +64,7 @@ pub fn divergence(found: &Divergence, run: &Run) -> Diagnostic {
         Some(region) if region.parent.is_some() => format!(" in `{}`", region.name),
         Some(_) | None => String::new(),
     };
-    message += &format!(": first {} {}{place}", suspect.found, suspect.name);
+    message += &format!(": the first is {}, in {}{place}", suspect.found, suspect.name);
     let mut diagnostic = Diagnostic::error(Code::NotFinite, span, message)
         .here(format!("{} at {}", suspect.found, index(&suspect.index)))
         .help("a smaller rate, `clip norm 1`, or inputs scaled to about -1..1 keep numbers finite");
