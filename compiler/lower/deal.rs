@@ -144,7 +144,7 @@ fn deal_nest(
     for (_, deal) in known {
         if let Deal::Shares { count, .. } = deal
             && count > 0
-            && size % count == 0
+            && size.is_multiple_of(count)
             && (count == size || at == 0)
         {
             return (deal, size / count);
@@ -156,7 +156,7 @@ fn deal_nest(
         *product *= dim;
         Some(*product)
     });
-    let mut leading = products.filter(|p| *p >= LONG && size % *p == 0);
+    let mut leading = products.filter(|p| *p >= LONG && size.is_multiple_of(*p));
     let count = if at == 0 { leading.next().unwrap_or(size) } else { size };
     let turns = size / count;
     (Deal::Shares { count, align: LINE.div_ceil(turns) }, turns)

@@ -123,12 +123,12 @@ fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<V
     }
     let op = graph.op(value);
     let ops = u32::from(kind(op) == Kind::Element);
-    let dear = match op {
+    let dear = matches!(
+        op,
         Op::Unary(
             Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos,
-        ) => true,
-        op => *op == Op::Binary(Binary::Pow),
-    };
+        ) | Op::Binary(Binary::Pow)
+    );
     Effort { ops: sum.ops + ops, dear: sum.dear || dear, loads: sum.loads }
 }
 

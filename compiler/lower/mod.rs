@@ -24,9 +24,10 @@ use strata_runtime::plan::{
     ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Place, Plan, Port, Step, VERSION,
 };
 
-use crate::graph::{Graph, Output};
+use crate::graph::{Graph, Output, ValueId};
 use crate::model::Variable;
 use crate::ops::Op;
+use crate::types::DType;
 use cpu::{Callee, Compiler, Invoke, Item, Program};
 use deal::{Dealt, Sharing};
 use fuse::{Fused, Unit, Work, dtype_of};
@@ -68,13 +69,66 @@ pub fn layout(variables: &[Variable]) -> Layout {
     Layout::new(variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())))
 }
 
+/// What this machine cannot run yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unsupported {
+    /// Where it stands.
+    pub value: ValueId,
+    /// In words that fit after "…: ".
+    pub what: String,
+}
+
+impl std::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+/// Whether a graph can be lowered for this machine.
+///
+/// # Errors
+/// The first value that cannot.
+pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
+    for value in graph.values() {
+        let dtype = graph.ty(value).dtype;
+        let what = match dtype {
+            DType::F64 | DType::Bf16 | DType::F16 => format!("{dtype} does not run on a processor yet"),
+            DType::F32 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => {
+                match spatial(graph.op(value)) {
+                    0..=window::SPATIAL => continue,
+                    axes => format!("windows over {axes} axes do not run on a processor yet"),
+                }
+            }
+        };
+        return Err(Unsupported { value, what });
+    }
+    Ok(())
+}
+
+/// Number of axes that a window moves over.
+fn spatial(op: &Op) -> usize {
+    if let Op::Convolve(c) | Op::ConvolveInput(c, _) | Op::ConvolveKernel(c, _) = op {
+        return c.stride.len();
+    }
+    if let Op::Pool(p) | Op::PoolInput(p) = op { p.stride.len() } else { 0 }
+}
+
 /// Makes the plan of a graph.
+///
+/// # Panics
+/// If the graph is not [`supported`].
 pub fn lower(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Plan {
     lower_with_text(graph, layout, options).plan
 }
 
 /// Makes the plan of a graph, and the text of its code.
+///
+/// # Panics
+/// If the graph is not [`supported`].
 pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
+    if let Err(unsupported) = supported(graph) {
+        panic!("{unsupported}");
+    }
     if options.keep_all {
         return emit(&with_every_output(graph), layout, options);
     }
@@ -84,7 +138,7 @@ pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -
 /// The same graph with every computed value as an output.
 fn with_every_output(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
-    let computed = |value: &crate::graph::ValueId| {
+    let computed = |value: &ValueId| {
         values::leaf(&graph, *value).is_none()
             && !matches!(graph.op(*value), Op::Constant(..) | Op::Index { .. })
     };
@@ -293,10 +347,12 @@ impl Maker<'_> {
         dealt: &Dealt,
     ) -> (Kernel, Invoke) {
         let data = self.describe(bytemuck::bytes_of(desc));
-        let scratch = match entry {
-            Entry::ConvolveInputGradient => desc.input_gradient_scratch_bytes(),
-            Entry::ConvolveWeightGradient => desc.weight_gradient_scratch_bytes(),
-            _ => desc.forward_scratch_bytes(), // the forward pass
+        let scratch = if entry == Entry::ConvolveInputGradient {
+            desc.input_gradient_scratch_bytes()
+        } else if entry == Entry::ConvolveWeightGradient {
+            desc.weight_gradient_scratch_bytes()
+        } else {
+            desc.forward_scratch_bytes()
         };
         self.local = self.local.max(scratch);
         let operands = self.operands(unit);

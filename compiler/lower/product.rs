@@ -50,9 +50,9 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
     let mut operands = Vec::new();
     let mut strides: Vec<(Vec<usize>, Vec<i64>)> = Vec::new();
     let mut free = Vec::new();
-    for side in 0..2 {
+    for (side, arg) in args.iter().enumerate() {
         let (batch, sum) = (pick(batch, side), pick(sum, side));
-        let seen = view(graph, args[side]);
+        let seen = view(graph, *arg);
         let others: Vec<usize> =
             (0..seen.dims.len()).filter(|axis| !batch.contains(axis) && !sum.contains(axis)).collect();
         let summed = sum.iter().map(|axis| Run { size: seen.dims[*axis], steps: [seen.strides[*axis]; 3] });
@@ -67,7 +67,7 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
                 packed[*axis] = stride;
             }
             strides.push((seen.dims, packed));
-            operands.push(Operand::Copy(args[side], order));
+            operands.push(Operand::Copy(*arg, order));
         }
         free.push(others);
     }

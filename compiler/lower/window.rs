@@ -13,6 +13,9 @@ fn pair<T: Copy>(values: &[T], fill: T) -> [T; 2] {
     }
 }
 
+/// How many spatial axes the kernels have.
+pub const SPATIAL: usize = 2;
+
 /// The descriptor of a convolution of images with axes `x` by a kernel with axes `w`.
 pub fn convolve_desc(convolution: &Convolution, x: &[usize], w: &[usize]) -> ConvolveDesc {
     let spatial = |dims: &[usize]| -> Vec<u64> { dims.iter().map(|d| *d as u64).collect() };

@@ -9,7 +9,7 @@ use strata_runtime::{DType, Tensor};
 /// A tensor of `dtype` with these numbers.
 pub fn tensor(array: &Array, dtype: DType) -> Tensor {
     let bytes: Vec<u8> = array.data.iter().flat_map(|x| bytes_of(dtype, *x)).collect();
-    Tensor::from_bytes(dtype, &array.shape, &bytes).unwrap()
+    Tensor::from_bytes(dtype, &array.shape, &bytes).expect("an array fills its shape")
 }
 
 fn bytes_of(dtype: DType, x: f64) -> Vec<u8> {
@@ -23,14 +23,16 @@ fn bytes_of(dtype: DType, x: f64) -> Vec<u8> {
     }
 }
 
+const WHOLE: &str = "chunks have as many bytes as an element";
+
 /// The numbers of a tensor.
 pub fn array(tensor: &Tensor) -> Array {
     let bytes = tensor.bytes();
     let word = |at: &[u8]| match tensor.dtype() {
-        DType::F32 => f64::from(f32::from_ne_bytes(at.try_into().unwrap())),
-        DType::F64 => f64::from_ne_bytes(at.try_into().unwrap()),
-        DType::I32 => f64::from(i32::from_ne_bytes(at.try_into().unwrap())),
-        DType::I64 => i64::from_ne_bytes(at.try_into().unwrap()) as f64,
+        DType::F32 => f64::from(f32::from_ne_bytes(at.try_into().expect(WHOLE))),
+        DType::F64 => f64::from_ne_bytes(at.try_into().expect(WHOLE)),
+        DType::I32 => f64::from(i32::from_ne_bytes(at.try_into().expect(WHOLE))),
+        DType::I64 => i64::from_ne_bytes(at.try_into().expect(WHOLE)) as f64,
         DType::U8 | DType::Bool => f64::from(at[0]),
         DType::Bf16 | DType::F16 => panic!("no machine has half floats yet"),
     };
@@ -49,19 +51,20 @@ pub fn run(graph: &Graph, environment: &Environment, options: &LowerOptions, thr
     let layout = layout(&graph.variables);
     let plan = lower(graph, &layout, options);
     races::verify(&plan);
-    let mut session = Session::new(layout, threads).unwrap();
+    let mut session = Session::new(layout, threads).expect("threads can be had");
     for (variable, value) in graph.variables.iter().zip(&environment.variables) {
-        session.set(&variable.name, &tensor(value, variable.ty.dtype)).unwrap();
+        session.set(&variable.name, &tensor(value, variable.ty.dtype)).expect("the value fits");
     }
     let inputs: Vec<Tensor> =
         graph.inputs.iter().zip(&environment.inputs).map(|(i, x)| tensor(x, i.ty.dtype)).collect();
     let inputs: Vec<(&str, &Tensor)> = graph.inputs.iter().map(|i| i.name.as_str()).zip(&inputs).collect();
-    let executable = session.load(plan).unwrap();
-    let outputs = session.run(&executable, environment.seed, environment.step, &inputs).unwrap();
+    let executable = session.load(plan).expect("the plan was made here");
+    let outputs = session.run(&executable, environment.seed, environment.step, &inputs);
+    let outputs = outputs.expect("the inputs fit");
     let names = executable.plan.outputs.iter().map(|p| p.name.clone());
     let mut tensors: Vec<(String, Tensor)> = names.zip(outputs).collect();
     for variable in graph.variables.iter() {
-        tensors.push((variable.name.clone(), session.get(&variable.name).unwrap()));
+        tensors.push((variable.name.clone(), session.get(&variable.name).expect("it is there")));
     }
     Outcome { tensors }
 }

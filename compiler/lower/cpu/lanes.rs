@@ -392,7 +392,7 @@ pub fn cast(b: Builder, from: DType, to: DType, x: Lanes) -> Lanes {
     match x {
         Lanes::One(x) => Lanes::One(cast_one(b, from, to, x)),
         Lanes::Vector(x) if has_vector(to) => Lanes::Vector(cast_vector(b, from, to, x)),
-        x => {
+        Lanes::Vector(_) | Lanes::Four(_) => {
             let each: Vec<Value> = apart(b, from, x).into_iter().map(|x| cast_one(b, from, to, x)).collect();
             together(b, to, &each)
         }
@@ -400,12 +400,10 @@ pub fn cast(b: Builder, from: DType, to: DType, x: Lanes) -> Lanes {
 }
 
 fn cast_vector(b: Builder, from: DType, to: DType, x: Value) -> Value {
-    let zero = |b: Builder, dtype| match {
+    let zero = |b: Builder, dtype| {
+        let ty = if dtype == DType::F32 { types::F32X4 } else { types::I32X4 };
         let one = number(b, dtype, 0.0);
-        repeat(b, dtype, one, true)
-    } {
-        Lanes::Vector(v) => v,
-        Lanes::One(_) | Lanes::Four(_) => unreachable!("the dtype has vectors"),
+        b.ins().splat(ty, one)
     };
     match (from, to) {
         (DType::F32, DType::I32) => b.ins().fcvt_to_sint_sat(types::I32X4, x),
