@@ -26,7 +26,7 @@ use strata_runtime::plan::{
 
 use crate::graph::{Graph, Output, ValueId};
 use crate::model::Variable;
-use crate::ops::Op;
+use crate::ops::{Binary, Op, Unary};
 use crate::types::DType;
 use cpu::{Callee, Compiler, Invoke, Item, Program};
 use deal::{Dealt, Sharing};
@@ -90,19 +90,32 @@ impl std::fmt::Display for Unsupported {
 /// The first value that cannot.
 pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
     for value in graph.values() {
-        let dtype = graph.ty(value).dtype;
-        let what = match dtype {
-            DType::F64 | DType::Bf16 | DType::F16 => format!("{dtype} does not run on a processor yet"),
-            DType::F32 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => {
-                match spatial(graph.op(value)) {
-                    0..=window::SPATIAL => continue,
-                    axes => format!("windows over {axes} axes do not run on a processor yet"),
-                }
-            }
+        let (op, dtype) = (graph.op(value), graph.ty(value).dtype);
+        let axes = spatial(op);
+        let what = if matches!(dtype, DType::Bf16 | DType::F16) {
+            format!("{dtype} does not run on a processor yet")
+        } else if dtype == DType::F64 && wants_f32(op) {
+            format!("`{}` of f64 does not run on a processor yet", op.name())
+        } else if axes > window::SPATIAL {
+            format!("windows over {axes} axes do not run on a processor yet")
+        } else {
+            continue;
         };
         return Err(Unsupported { value, what });
     }
     Ok(())
+}
+
+/// Whether an operator of floats is a kernel or function of the runtime, which are all of f32.
+fn wants_f32(op: &Op) -> bool {
+    let window = matches!(values::kind(op), values::Kind::Product | values::Kind::Window);
+    window
+        || matches!(
+            op,
+            Op::Unary(
+                Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos
+            ) | Op::Binary(Binary::Pow | Binary::Rem)
+        )
 }
 
 /// Number of axes that a window moves over.

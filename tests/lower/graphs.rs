@@ -18,6 +18,7 @@ fn random_graphs_are_what_the_reference_says() {
         agree(&format!("graph {seed}, unfused"), &unfused, &wanted, 1e-3);
         let fused = run(graph, environment, &LowerOptions::default(), 1);
         agree(&format!("graph {seed}, fused"), &fused, &wanted, 1e-3);
+        assert!(same_bits(&fused, &unfused), "fusion changed graph {seed}");
         for threads in [2, 3] {
             let more = run(graph, environment, &LowerOptions::default(), threads);
             assert!(same_bits(&fused, &more), "graph {seed} with {threads} threads");

@@ -49,7 +49,7 @@ pub fn entry(expr: &Expr, dtype: DType) -> Option<Entry> {
             Unary::Neg | Unary::Sqrt | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Not => None,
         },
         Expr::Binary(Binary::Pow, ..) => Some(Entry::Pow),
-        Expr::Binary(Binary::Rem, ..) if dtype == DType::F32 => Some(Entry::Rem),
+        Expr::Binary(Binary::Rem, ..) if dtype.is_float() => Some(Entry::Rem),
         Expr::Random(..) => Some(Entry::Uniform),
         Expr::Load(..)
         | Expr::Number(_)

@@ -308,8 +308,7 @@ fn binary_values(b: Builder, op: Binary, dtype: DType, x: Value, y: Value, wide:
         Binary::Mul => b.ins().imul(x, y),
         Binary::Div if float => b.ins().fdiv(x, y),
         Binary::Div => divide(b, unsigned, x, y),
-        Binary::Rem if dtype == DType::F32 => unreachable!("remainders of f32 are a vector function"),
-        Binary::Rem if float => remainder(b, x, y),
+        Binary::Rem if float => unreachable!("remainders of floats are a vector function"),
         Binary::Rem => {
             let quotient = divide(b, unsigned, x, y);
             let whole = b.ins().imul(quotient, y);
@@ -357,14 +356,6 @@ fn divide(b: Builder, unsigned: bool, x: Value, y: Value) -> Value {
     let negative = b.ins().ineg(x);
     let special = b.ins().select(minus, negative, quotient);
     b.ins().select(none, zero, special)
-}
-
-/// `x - y · trunc(x / y)`: the remainder of f64 while the quotient is small.
-fn remainder(b: Builder, x: Value, y: Value) -> Value {
-    let quotient = b.ins().fdiv(x, y);
-    let whole = b.ins().trunc(quotient);
-    let product = b.ins().fmul(whole, y);
-    b.ins().fsub(x, product)
 }
 
 /// `condition ? yes : no`, of elements of `dtype`.
