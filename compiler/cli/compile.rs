@@ -10,10 +10,10 @@ use strata::run::Run;
 use strata_runtime::queue::StageKind;
 use strata_runtime::train::Phase;
 
-use crate::front::{DataArgs, Spec, SpecArgs};
+use crate::front::{Spec, SpecArgs};
 use crate::messages::{Failure, Format};
 
-/// Show what becomes of a spec on its way to machine code
+/// Show what becomes of a spec on its way to machine code; its data need not be there
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,8 +23,6 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    #[command(flatten)]
-    data: DataArgs,
     /// Which stage to show.
     #[arg(long, value_enum, default_value = "plan")]
     emit: Stage,
@@ -74,7 +72,7 @@ impl PhaseArg {
 
 /// Prints the stage.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
-    let spec = args.spec.read(&args.data, format)?;
+    let spec = args.spec.read_without_data(format)?;
     let text = match args.emit {
         Stage::Ast => spec.analysis.loaded.files.iter().map(|file| format!("{file:#?}\n")).collect(),
         Stage::Model => spec.model()?.to_string(),
