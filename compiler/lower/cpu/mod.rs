@@ -6,6 +6,7 @@
 //! relocation.
 
 mod analysis;
+mod folds;
 mod lanes;
 mod loops;
 mod nests;

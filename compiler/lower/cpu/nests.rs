@@ -6,22 +6,21 @@
 
 use std::collections::HashMap;
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, Value, types};
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use strata_runtime::kernels::Entry;
 use strata_runtime::session::Frame;
 
 use super::analysis::{Analysis, Level, analyse, entry};
 use super::lanes::{self, FOUR, Lanes};
-use super::loops::{Builds, count, when};
+use super::loops::{Builds, count};
 use super::signature;
-use crate::lower::nest::{Combine, Expr, ExprId, LANES, Map, Nest, Pattern, RUN, Role, STRIP};
+use crate::lower::nest::{Expr, ExprId, LANES, Map, Nest, Pattern, Role, STRIP};
 use crate::types::DType;
 
 /// Vectors that a turn of the innermost loop handles: as many as fill the lanes of a row's sums.
-const VECTORS: usize = LANES / FOUR;
+pub(super) const VECTORS: usize = LANES / FOUR;
 
 /// The function of `nest`, and the bytes of the local area that it uses.
 pub fn function(nest: &Nest, isa: &dyn TargetIsa) -> (ir::Function, usize) {
@@ -70,11 +69,12 @@ pub fn function(nest: &Nest, isa: &dyn TargetIsa) -> (ir::Function, usize) {
     (function, local)
 }
 
-struct Emit<'a, 'b> {
-    nest: &'a Nest,
-    analysis: &'a Analysis,
+/// Makes the code of one nest.
+pub(super) struct Emit<'a, 'b> {
+    pub nest: &'a Nest,
+    pub analysis: &'a Analysis,
     isa: &'a dyn TargetIsa,
-    b: FunctionBuilder<'b>,
+    pub b: FunctionBuilder<'b>,
     table: Value,
     local: Value,
     operands: Vec<Value>,
@@ -85,7 +85,7 @@ struct Emit<'a, 'b> {
     /// Expressions that do not change along the innermost loop.
     single: HashMap<ExprId, Value>,
     /// Where each map's element for turn 0 of the innermost loop lies, in this row: by operand and map.
-    rows: HashMap<(usize, Map), Value>,
+    pub rows: HashMap<(usize, Map), Value>,
     /// Where temporary strips would begin if the strip began at turn 0.
     temps: HashMap<usize, Value>,
 }
@@ -97,15 +97,17 @@ impl<'b> Builds<'b> for Emit<'_, 'b> {
 }
 
 /// Where the body of the innermost loop stands.
-struct Body {
+pub(super) struct Body {
     /// The turn.
-    turn: Value,
+    pub turn: Value,
     /// Elements after it.
-    ahead: i64,
+    pub ahead: i64,
     /// Whether four elements are done at once.
-    wide: bool,
-    stage: usize,
-    done: HashMap<ExprId, Lanes>,
+    pub wide: bool,
+    /// The stage that it is part of.
+    pub stage: usize,
+    /// What has been computed there.
+    pub done: HashMap<ExprId, Lanes>,
 }
 
 impl Emit<'_, '_> {
@@ -114,16 +116,16 @@ impl Emit<'_, '_> {
         entry(&self.nest.exprs[e], self.nest.dtypes[e])
     }
 
-    fn inner(&self) -> usize {
+    pub(super) fn inner(&self) -> usize {
         self.nest.loops.len() - 1
     }
 
-    fn word(&mut self, value: i64) -> Value {
+    pub(super) fn word(&mut self, value: i64) -> Value {
         self.b.ins().iconst(types::I64, value)
     }
 
     /// The turns of a loop that this call runs.
-    fn range(&mut self, at: usize) -> (Value, Value) {
+    pub(super) fn range(&mut self, at: usize) -> (Value, Value) {
         if self.nest.dealt == Some(at) {
             return self.bounds;
         }
@@ -132,7 +134,7 @@ impl Emit<'_, '_> {
     }
 
     /// Runs `body` in the loops `which`, from the outermost.
-    fn nested(&mut self, which: &[usize], body: &mut dyn FnMut(&mut Self)) {
+    pub(super) fn nested(&mut self, which: &[usize], body: &mut dyn FnMut(&mut Self)) {
         let Some((at, rest)) = which.split_first() else { return body(self) };
         let (from, to) = self.range(*at);
         count(self, from, to, 1, &mut |emit, turn| {
@@ -143,7 +145,7 @@ impl Emit<'_, '_> {
     }
 
     /// Loops of a role, without the innermost.
-    fn loops_of(&self, role: Role) -> Vec<usize> {
+    pub(super) fn loops_of(&self, role: Role) -> Vec<usize> {
         (0..self.inner()).filter(|i| self.nest.loops[*i].role == role).collect()
     }
 
@@ -159,7 +161,7 @@ impl Emit<'_, '_> {
     }
 
     /// Computes what stays the same in this row.
-    fn row(&mut self) {
+    pub(super) fn row(&mut self) {
         self.rows.clear();
         for e in 0..self.nest.exprs.len() {
             if self.analysis.levels[e] == Level::Row {
@@ -190,7 +192,7 @@ impl Emit<'_, '_> {
     }
 
     /// Where the element of `map` lies for turn 0 of the innermost loop.
-    fn row_address(&mut self, operand: usize, map: &Map) -> Value {
+    pub(super) fn row_address(&mut self, operand: usize, map: &Map) -> Value {
         let key = (operand, map.clone());
         if let Some(found) = self.rows.get(&key) {
             return *found;
@@ -277,7 +279,12 @@ impl Emit<'_, '_> {
 
     /// A strip `from..to` of the innermost loop, stage by stage. `finish` is given the results' place once
     /// everything it may ask for with [`Emit::value`] is at hand.
-    fn strip(&mut self, from: Value, to: Value, finish: &mut dyn FnMut(&mut Self, &mut Body, usize)) {
+    pub(super) fn strip(
+        &mut self,
+        from: Value,
+        to: Value,
+        finish: &mut dyn FnMut(&mut Self, &mut Body, usize),
+    ) {
         self.place_temps(from);
         for stage in 0..=self.analysis.last {
             self.calls(stage, from, to);
@@ -300,7 +307,7 @@ impl Emit<'_, '_> {
     }
 
     /// Says where temporary strips lie while the strip that begins at turn `from` is worked on.
-    fn place_temps(&mut self, from: Value) {
+    pub(super) fn place_temps(&mut self, from: Value) {
         self.temps.clear();
         for slot in self.analysis.temps.iter().flatten().chain(self.analysis.columns.iter().flatten()) {
             // Addresses are reckoned from turn 0 of the whole loop.
@@ -313,7 +320,7 @@ impl Emit<'_, '_> {
     }
 
     /// Bytes of an element in a temporary strip.
-    fn slot_bytes(&self, slot: usize) -> i64 {
+    pub(super) fn slot_bytes(&self, slot: usize) -> i64 {
         let temp = self.analysis.temps.iter().position(|t| *t == Some(slot));
         let fold = || self.analysis.columns.iter().position(|c| c.contains(&slot));
         let expr = temp.unwrap_or_else(|| self.nest.folds[fold().expect("a slot has an owner")].expr);
@@ -360,7 +367,7 @@ impl Emit<'_, '_> {
 
     /// Runs `body` for every element of `from..to`: as many as possible four at a time, [`VECTORS`] times a
     /// turn. `body` is told which vector it is in, [`VECTORS`] for a single element.
-    fn sweep(
+    pub(super) fn sweep(
         &mut self,
         from: Value,
         to: Value,
@@ -384,7 +391,7 @@ impl Emit<'_, '_> {
     }
 
     /// An expression at the body's place.
-    fn value(&mut self, e: ExprId, body: &mut Body) -> Lanes {
+    pub(super) fn value(&mut self, e: ExprId, body: &mut Body) -> Lanes {
         if let Some(found) = body.done.get(&e) {
             return *found;
         }
@@ -409,18 +416,18 @@ impl Emit<'_, '_> {
         self.analysis.temps[e].filter(|_| called || (self.analysis.stages[e] < stage && !repeats))
     }
 
-    fn temp_address(&mut self, slot: usize, dtype: DType, body: &Body) -> Value {
+    pub(super) fn temp_address(&mut self, slot: usize, dtype: DType, body: &Body) -> Value {
         let base = self.temps[&slot];
         self.scaled(base, body.turn, dtype.bytes() as i64)
     }
 
-    fn store_temp(&mut self, slot: usize, dtype: DType, body: &Body, lanes: Lanes) {
+    pub(super) fn store_temp(&mut self, slot: usize, dtype: DType, body: &Body, lanes: Lanes) {
         let address = self.temp_address(slot, dtype, body);
         lanes::store(&mut self.b, dtype, address, (body.ahead * dtype.bytes() as i64) as i32, lanes);
     }
 
     /// `base + turn · bytes`
-    fn scaled(&mut self, base: Value, turn: Value, bytes: i64) -> Value {
+    pub(super) fn scaled(&mut self, base: Value, turn: Value, bytes: i64) -> Value {
         let offset = if bytes > 0 && (bytes as u64).is_power_of_two() {
             self.b.ins().ishl_imm_u(turn, i64::from(bytes.trailing_zeros()))
         } else {
@@ -493,7 +500,7 @@ impl Emit<'_, '_> {
     }
 
     /// Stores every result of the nest at the body's place.
-    fn results(&mut self, body: &mut Body) {
+    pub(super) fn results(&mut self, body: &mut Body) {
         // Everything is computed before anything is stored: a result may lie over an operand.
         let inner = self.inner();
         let values: Vec<Lanes> = self.nest.stores.iter().map(|s| self.value(s.expr, body)).collect();
@@ -531,316 +538,11 @@ impl Emit<'_, '_> {
     }
 
     /// Cuts `from..to` into strips.
-    fn strips(&mut self, from: Value, to: Value, body: &mut dyn FnMut(&mut Self, Value, Value)) {
+    pub(super) fn strips(&mut self, from: Value, to: Value, body: &mut dyn FnMut(&mut Self, Value, Value)) {
         count(self, from, to, STRIP as i64, &mut |emit, start| {
             let end = emit.b.ins().iadd_imm_s(start, STRIP as i64);
             let end = emit.b.ins().smin(end, to);
             body(emit, start, end);
         });
-    }
-
-    /// A variable that begins with what combining nothing gives.
-    fn accumulator(&mut self, combine: Combine, dtype: DType, wide: bool) -> Variable {
-        let neutral = lanes::neutral(&mut self.b, combine, dtype);
-        match lanes::repeat(&mut self.b, dtype, neutral, wide) {
-            Lanes::One(value) | Lanes::Vector(value) => {
-                let ty = self.b.func.dfg.value_type(value);
-                let variable = self.b.declare_var(ty);
-                self.b.def_var(variable, value);
-                variable
-            }
-            Lanes::Four(_) => unreachable!("only dtypes with vectors are wide"),
-        }
-    }
-
-    /// `variable = variable combined with value`
-    fn accumulate(&mut self, how: Combine, dtype: DType, variable: Variable, value: Value, wide: bool) {
-        let old = self.b.use_var(variable);
-        let kind = if wide { Lanes::Vector } else { Lanes::One };
-        match lanes::combine(&mut self.b, how, dtype, kind(old), kind(value)) {
-            Lanes::One(new) | Lanes::Vector(new) => self.b.def_var(variable, new),
-            Lanes::Four(_) => unreachable!("single values and vectors stay what they are"),
-        }
-    }
-
-    fn reset(&mut self, how: Combine, dtype: DType, variable: Variable) {
-        let neutral = lanes::neutral(&mut self.b, how, dtype);
-        self.b.def_var(variable, neutral);
-    }
-
-    fn over_rows(&mut self) {
-        let (kept, outer) = (self.loops_of(Role::Kept), self.loops_of(Role::Outer));
-        self.nested(&kept, &mut |emit| {
-            let totals = emit.totals();
-            if outer.is_empty() {
-                emit.row_of_folds(&totals);
-            } else {
-                let runs = emit.totals();
-                let counter = emit.counter();
-                emit.nested(&outer, &mut |emit| {
-                    emit.row_of_folds(&runs);
-                    emit.after_run(counter, &mut |emit| emit.flush(&runs, &totals));
-                });
-                emit.flush(&runs, &totals);
-            }
-            for (i, total) in totals.iter().enumerate() {
-                let fold = &emit.nest.folds[i];
-                emit.rows.clear();
-                let address = emit.row_address(fold.operand, &fold.map);
-                let value = emit.b.use_var(*total);
-                let dtype = emit.nest.operands[fold.operand];
-                lanes::store(&mut emit.b, dtype, address, 0, Lanes::One(value));
-            }
-        });
-    }
-
-    fn totals(&mut self) -> Vec<Variable> {
-        let nest = self.nest;
-        nest.folds.iter().map(|f| self.accumulator(f.combine, nest.dtypes[f.expr], false)).collect()
-    }
-
-    /// Adds `runs` to `totals` and begins them anew.
-    fn flush(&mut self, runs: &[Variable], totals: &[Variable]) {
-        let nest = self.nest;
-        for (fold, (run, total)) in nest.folds.iter().zip(runs.iter().zip(totals)) {
-            let dtype = nest.dtypes[fold.expr];
-            let value = self.b.use_var(*run);
-            self.accumulate(fold.combine, dtype, *total, value, false);
-            self.reset(fold.combine, dtype, *run);
-        }
-    }
-
-    fn counter(&mut self) -> Variable {
-        let zero = self.word(0);
-        let counter = self.b.declare_var(types::I64);
-        self.b.def_var(counter, zero);
-        counter
-    }
-
-    /// Counts, and every [`RUN`] times runs `body`.
-    fn after_run(&mut self, counter: Variable, body: &mut dyn FnMut(&mut Self)) {
-        let old = self.b.use_var(counter);
-        let new = self.b.ins().iadd_imm_s(old, 1);
-        self.b.def_var(counter, new);
-        let full = self.b.ins().icmp_imm_s(IntCC::Equal, new, RUN as i64);
-        when(self, full, &mut |emit| {
-            body(emit);
-            let zero = emit.word(0);
-            emit.b.def_var(counter, zero);
-        });
-    }
-
-    /// Folds one row into `into`, block by block.
-    fn row_of_folds(&mut self, into: &[Variable]) {
-        self.row();
-        let (from, to) = self.range(self.inner());
-        let nest = self.nest;
-        let wide = |e: ExprId| lanes::has_vector(nest.dtypes[e]);
-        self.strips(from, to, &mut |emit, from, to| {
-            let sums: Vec<Vec<Variable>> = nest
-                .folds
-                .iter()
-                .map(|f| {
-                    let lanes = if wide(f.expr) { VECTORS } else { 0 };
-                    let dtype = nest.dtypes[f.expr];
-                    (0..lanes).map(|_| emit.accumulator(f.combine, dtype, true)).collect()
-                })
-                .collect();
-            // What does not fit the lanes, and all elements of dtypes without vectors (there order is no matter).
-            let rest: Vec<Variable> = emit.totals();
-            emit.strip(from, to, &mut |emit, body, vector| {
-                let values: Vec<Lanes> = nest.folds.iter().map(|f| emit.value(f.expr, body)).collect();
-                emit.results(body);
-                for (i, (fold, lanes)) in nest.folds.iter().zip(values).enumerate() {
-                    let dtype = nest.dtypes[fold.expr];
-                    match lanes {
-                        Lanes::Vector(value) => {
-                            emit.accumulate(fold.combine, dtype, sums[i][vector], value, true);
-                        }
-                        Lanes::One(value) => {
-                            emit.accumulate(fold.combine, dtype, rest[i], value, false);
-                        }
-                        Lanes::Four(values) => {
-                            for value in values {
-                                emit.accumulate(fold.combine, dtype, rest[i], value, false);
-                            }
-                        }
-                    }
-                }
-            });
-            for (i, fold) in nest.folds.iter().enumerate() {
-                let dtype = nest.dtypes[fold.expr];
-                let rest = emit.b.use_var(rest[i]);
-                let block = match emit.across(fold.combine, dtype, &sums[i]) {
-                    None => rest,
-                    Some(lanes) => emit.joined(fold.combine, dtype, lanes, rest),
-                };
-                emit.accumulate(fold.combine, dtype, into[i], block, false);
-            }
-        });
-    }
-
-    fn joined(&mut self, how: Combine, dtype: DType, x: Value, y: Value) -> Value {
-        match lanes::combine(&mut self.b, how, dtype, Lanes::One(x), Lanes::One(y)) {
-            Lanes::One(value) => value,
-            Lanes::Vector(_) | Lanes::Four(_) => unreachable!("single operands give single results"),
-        }
-    }
-
-    /// All lanes as one.
-    fn across(&mut self, how: Combine, dtype: DType, sums: &[Variable]) -> Option<Value> {
-        let vectors: Vec<Value> = sums.iter().map(|v| self.b.use_var(*v)).collect();
-        let [a, b, c, d] = vectors.as_slice() else { return None };
-        let mut pair = |x: Value, y: Value| match lanes::combine(
-            &mut self.b,
-            how,
-            dtype,
-            Lanes::Vector(x),
-            Lanes::Vector(y),
-        ) {
-            Lanes::Vector(value) => value,
-            Lanes::One(_) | Lanes::Four(_) => unreachable!("vectors give vectors"),
-        };
-        let (left, right) = (pair(*a, *b), pair(*c, *d));
-        let sum = pair(left, right);
-        let lanes = [0, 1, 2, 3].map(|lane| self.b.ins().extractlane(sum, lane));
-        let even = self.joined(how, dtype, lanes[0], lanes[2]);
-        let odd = self.joined(how, dtype, lanes[1], lanes[3]);
-        Some(self.joined(how, dtype, even, odd))
-    }
-
-    fn over_columns(&mut self) {
-        let (kept, outer) = (self.loops_of(Role::Kept), self.loops_of(Role::Outer));
-        let nest = self.nest;
-        self.nested(&kept, &mut |emit| {
-            let (from, to) = emit.range(emit.inner());
-            emit.strips(from, to, &mut |emit, from, to| {
-                emit.begin_columns(from, to);
-                let counter = emit.counter();
-                emit.nested(&outer, &mut |emit| {
-                    emit.row();
-                    emit.strip(from, to, &mut |emit, body, _| {
-                        for (fold, [_, run]) in nest.folds.iter().zip(&emit.analysis.columns) {
-                            let dtype = nest.dtypes[fold.expr];
-                            let value = emit.value(fold.expr, body);
-                            let sum = emit.temp(*run, dtype, body);
-                            let sum = lanes::combine(&mut emit.b, fold.combine, dtype, sum, value);
-                            emit.store_temp(*run, dtype, body, sum);
-                        }
-                    });
-                    emit.after_run(counter, &mut |emit| emit.flush_columns(from, to));
-                });
-                emit.flush_columns(from, to);
-                emit.rows.clear();
-                emit.sweep(from, to, 0, &mut |emit, body, _| {
-                    for (fold, [total, _]) in nest.folds.iter().zip(&emit.analysis.columns) {
-                        let dtype = nest.operands[fold.operand];
-                        let lanes = emit.temp(*total, dtype, body);
-                        emit.store_column(fold.operand, &fold.map, body, lanes);
-                    }
-                });
-            });
-        });
-    }
-
-    fn store_column(&mut self, operand: usize, map: &Map, body: &Body, lanes: Lanes) {
-        let dtype = self.nest.operands[operand];
-        let step = map.terms[self.inner()] * dtype.bytes() as i64;
-        self.rows.clear();
-        let base = self.row_address(operand, map);
-        let address = self.scaled(base, body.turn, step);
-        if !body.wide || map.terms[self.inner()] == 1 {
-            lanes::store(&mut self.b, dtype, address, (body.ahead * step) as i32, lanes);
-            return;
-        }
-        for (lane, element) in lanes::apart(&mut self.b, dtype, lanes).into_iter().enumerate() {
-            let at = self.b.ins().iadd_imm_s(address, (body.ahead + lane as i64) * step);
-            lanes::store(&mut self.b, dtype, at, 0, Lanes::One(element));
-        }
-    }
-
-    fn temp(&mut self, slot: usize, dtype: DType, body: &Body) -> Lanes {
-        let address = self.temp_address(slot, dtype, body);
-        lanes::load(&mut self.b, dtype, address, (body.ahead * dtype.bytes() as i64) as i32, body.wide)
-    }
-
-    /// Totals and runs begin with what combining nothing gives.
-    fn begin_columns(&mut self, from: Value, to: Value) {
-        let nest = self.nest;
-        self.place_temps(from);
-        self.sweep(from, to, 0, &mut |emit, body, _| {
-            for (fold, slots) in nest.folds.iter().zip(&emit.analysis.columns) {
-                let dtype = nest.dtypes[fold.expr];
-                let neutral = lanes::neutral(&mut emit.b, fold.combine, dtype);
-                let lanes = lanes::repeat(&mut emit.b, dtype, neutral, body.wide);
-                for slot in slots {
-                    emit.store_temp(*slot, dtype, body, lanes);
-                }
-            }
-        });
-    }
-
-    /// Adds the runs to the totals and begins them anew.
-    fn flush_columns(&mut self, from: Value, to: Value) {
-        let nest = self.nest;
-        self.place_temps(from);
-        self.sweep(from, to, 0, &mut |emit, body, _| {
-            for (fold, [total, run]) in nest.folds.iter().zip(&emit.analysis.columns) {
-                let dtype = nest.dtypes[fold.expr];
-                let (old, new) = (emit.temp(*total, dtype, body), emit.temp(*run, dtype, body));
-                let sum = lanes::combine(&mut emit.b, fold.combine, dtype, old, new);
-                emit.store_temp(*total, dtype, body, sum);
-                let neutral = lanes::neutral(&mut emit.b, fold.combine, dtype);
-                let lanes = lanes::repeat(&mut emit.b, dtype, neutral, body.wide);
-                emit.store_temp(*run, dtype, body, lanes);
-            }
-        });
-    }
-
-    /// The position of the first largest element of each row; NaN is larger than every number.
-    fn search(&mut self) {
-        let kept = self.loops_of(Role::Kept);
-        let nest = self.nest;
-        let fold = &nest.folds[0];
-        let dtype = nest.dtypes[fold.expr];
-        self.nested(&kept, &mut |emit| {
-            emit.row();
-            let best = emit.accumulator(Combine::Max, dtype, false);
-            let place = emit.b.declare_var(types::I32);
-            let zero = emit.b.ins().iconst(types::I32, 0);
-            emit.b.def_var(place, zero);
-            let (from, to) = emit.range(emit.inner());
-            count(emit, from, to, 1, &mut |emit, turn| {
-                let mut body = Body { turn, ahead: 0, wide: false, stage: 0, done: HashMap::new() };
-                let Lanes::One(x) = emit.value(fold.expr, &mut body) else {
-                    unreachable!("the body is not wide")
-                };
-                let old = emit.b.use_var(best);
-                let better = emit.larger(dtype, x, old);
-                let new = emit.b.ins().select(better, x, old);
-                emit.b.def_var(best, new);
-                let here = emit.b.ins().ireduce(types::I32, turn);
-                let old = emit.b.use_var(place);
-                let new = emit.b.ins().select(better, here, old);
-                emit.b.def_var(place, new);
-            });
-            emit.rows.clear();
-            let address = emit.row_address(fold.operand, &fold.map);
-            let value = emit.b.use_var(place);
-            lanes::store(&mut emit.b, DType::I32, address, 0, Lanes::One(value));
-        });
-    }
-
-    fn larger(&mut self, dtype: DType, x: Value, old: Value) -> Value {
-        use cranelift_codegen::ir::condcodes::FloatCC;
-        if !dtype.is_float() {
-            let test = if dtype == DType::U8 { IntCC::UnsignedGreaterThan } else { IntCC::SignedGreaterThan };
-            return self.b.ins().icmp(test, x, old);
-        }
-        let above = self.b.ins().fcmp(FloatCC::GreaterThan, x, old);
-        let odd = self.b.ins().fcmp(FloatCC::Unordered, x, x);
-        let fine = self.b.ins().fcmp(FloatCC::Ordered, old, old);
-        let first = self.b.ins().band(odd, fine);
-        self.b.ins().bor(above, first)
     }
 }
