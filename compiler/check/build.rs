@@ -26,6 +26,8 @@ pub(super) struct Builder {
     hinted: HashSet<Span>,
     /// Calls of library layers that data are checked against: layer, argument values by name.
     pub(super) losses: Vec<LossCall>,
+    /// What was named in the model's body, whether or not it could be made sense of.
+    pub(super) named: Vec<String>,
     /// The `loss` statement.
     pub(super) loss_span: Option<Span>,
 }
@@ -82,6 +84,7 @@ impl Builder {
             declared: HashMap::new(),
             hinted: HashSet::new(),
             losses: Vec::new(),
+            named: Vec::new(),
             loss_span: None,
         }
     }

@@ -63,6 +63,7 @@ impl<'a> Checker<'a> {
 
     /// The text of an `as` name.
     pub(super) fn as_name(&mut self, name: &'a FamilyRef) -> Option<(String, Span)> {
+        self.build.named.push(name.name.text.clone());
         self.family_text(name).map(|text| (text, name.span))
     }
 

@@ -8,8 +8,9 @@ use strata_grammar::ast::{
 };
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
+use super::layer::Elaborated;
 use super::{Checker, items};
-use crate::model::{Model, RegionKind};
+use crate::model::RegionKind;
 use crate::types::DType;
 
 /// The parts of a model that `place` can name: bare names, with the members of families.
@@ -18,13 +19,16 @@ pub(super) struct Parts {
     pub(super) model: String,
     names: Vec<String>,
     axes: Vec<String>,
+    /// Whether all of the model could be made sense of; else it may have more axes.
+    sound: bool,
 }
 
 impl Parts {
     /// Layers, groups and bindings of a model.
-    pub(super) fn of(model: &Model) -> Parts {
+    pub(super) fn of(elaborated: &Elaborated) -> Parts {
+        let model = &elaborated.model;
         let regions = model.regions.iter().filter(|region| region.kind != RegionKind::Optimizer);
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<String> = elaborated.named.clone();
         for region in regions.filter(|region| !region.name.is_empty()) {
             names.push(region.name.clone());
             if let Some(last) = region.name.rsplit('/').next() {
@@ -44,7 +48,7 @@ impl Parts {
             .collect();
         axes.sort_unstable();
         axes.dedup();
-        Parts { model: model.name.clone(), names, axes }
+        Parts { model: model.name.clone(), names, axes, sound: elaborated.sound }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -301,7 +305,7 @@ impl<'a> Checker<'a> {
 
     fn split_axis(&mut self, axis: &Ident, own: Option<&Parts>) {
         let Some(own) = own else { return };
-        if own.axes.contains(&axis.text) {
+        if own.axes.contains(&axis.text) || !own.sound {
             return;
         }
         let message = format!("no tensor of `{}` has an axis called `{}`", own.model, axis.text);

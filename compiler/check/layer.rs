@@ -48,9 +48,11 @@ pub(super) struct Frame<'a> {
 #[derive(Debug)]
 pub(super) struct Elaborated {
     pub(super) model: Model,
-    /// Whether every parameter of the model is known.
-    pub(super) complete: bool,
     pub(super) losses: Vec<LossCall>,
+    /// What was named in its body.
+    pub(super) named: Vec<String>,
+    /// Whether every parameter is known and all of it could be made sense of.
+    pub(super) sound: bool,
 }
 
 /// What `..` in a signature stands for, and where that was said.
@@ -109,6 +111,7 @@ impl<'a> Checker<'a> {
         definition: &'a Definition,
         train: Option<&'a Train>,
     ) -> Elaborated {
+        let before = self.errors();
         self.begin_model(definition);
         let args = train.map_or(&[][..], |train| train.args.as_slice());
         let call = train.and_then(|train| train.model.as_ref()).map(|name| name.span);
@@ -121,10 +124,11 @@ impl<'a> Checker<'a> {
         self.frames.pop();
         self.stopped = false;
         let builder = std::mem::replace(&mut self.build, Builder::new(""));
-        let losses = builder.losses.clone();
+        let (losses, named) = (builder.losses.clone(), builder.named.clone());
+        let sound = complete && self.errors() == before;
         let mut model = builder.model;
         model.regions[0].results = model.loss.into_iter().collect();
-        Elaborated { model, complete, losses }
+        Elaborated { model, losses, named, sound }
     }
 
     /// An empty model and the frame of its body.

@@ -19,6 +19,8 @@ mod init;
 mod intrinsics;
 mod layer;
 mod names;
+mod optimizer;
+mod parameters;
 mod scope;
 mod shapes;
 mod signature;
@@ -186,10 +188,9 @@ impl<'a> Checker<'a> {
         self.check_train(&mut checked, &mut parts);
         for definition in self.globals.models.clone().into_values() {
             if !parts.iter().any(|part| part.model == name_of(definition)) {
-                let before = self.errors();
                 let elaborated = self.elaborate_model(definition, None);
-                parts.push(devices::Parts::of(&elaborated.model));
-                if elaborated.complete && self.errors() == before {
+                parts.push(devices::Parts::of(&elaborated));
+                if elaborated.sound {
                     checked.models.push(elaborated.model);
                 }
             }

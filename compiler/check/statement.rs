@@ -104,7 +104,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Axes named in a type that could not be read are known to exist, of unknown size.
-    fn free_names(&mut self, ty: &'a TypeExpr) {
+    pub(super) fn free_names(&mut self, ty: &'a TypeExpr) {
         let TypeExpr::Tensor { axes: Some(axes), .. } = ty else { return };
         for axis in axes {
             let name = match &axis.kind {
@@ -572,6 +572,7 @@ impl<'a> Checker<'a> {
     }
 
     fn layer_bind(&mut self, frozen: bool, name: &'a Ident, value: &'a Expr) {
+        self.build.named.push(name.text.clone());
         let bound = match self.eval(value) {
             Value::Layer(layer) => {
                 let path = join(&self.frame().path.clone(), &name.text);
@@ -604,6 +605,7 @@ impl<'a> Checker<'a> {
     }
 
     fn group(&mut self, name: &'a FamilyRef, body: &'a Block, span: Span) {
+        self.build.named.push(name.name.text.clone());
         let Some(text) = self.family_text(name) else {
             self.block_unknown(body);
             return;
@@ -728,6 +730,7 @@ impl<'a> Checker<'a> {
         if name.name.text == "_" {
             return;
         }
+        self.build.named.push(name.name.text.clone());
         let Some(index) = self.indices(&name.indices) else { return };
         let text = member_text(&name.name.text, &index);
         self.hint(name.span, text.clone(), &value, None);
@@ -757,234 +760,6 @@ impl<'a> Checker<'a> {
             Diagnostic::error(Code::MisplacedStatement, expr.span, message).help("bind it: `name = …`");
         self.report(found);
     }
-
-    // ---- parameters ----
-
-    /// Binds a model's parameters: from `train`, from `--set`, by default. Says whether all are known.
-    pub(super) fn bind_model_parameters(
-        &mut self,
-        definition: &'a Definition,
-        args: &'a [strata_grammar::ast::Argument],
-        call: Option<Span>,
-    ) -> bool {
-        let params = super::signature::taken(&definition.params);
-        let mut complete = true;
-        let mut given: Vec<Option<Value<'a>>> = vec![None; params.len()];
-        for arg in args {
-            let name = match &arg.name {
-                strata_grammar::ast::ArgumentName::Colon(name)
-                | strata_grammar::ast::ArgumentName::Equals(name) => name,
-                strata_grammar::ast::ArgumentName::None => {
-                    let found =
-                        Diagnostic::error(Code::WrongKind, arg.span, "name the parameter that this is for")
-                            .help("write `train Model(parameter: value)`");
-                    self.report(found);
-                    continue;
-                }
-            };
-            match params.iter().position(|param| param.name == name.text) {
-                Some(at) => {
-                    let whose = format!("`{}`", name.text);
-                    let value = self.argument(&arg.value, params[at].kind, &whose);
-                    if given[at].is_some() {
-                        let message = format!("`{}` is given twice", name.text);
-                        self.report(Diagnostic::error(Code::ExtraArgument, arg.span, message));
-                    }
-                    given[at] = Some(value);
-                }
-                None => {
-                    let names: Vec<&str> = params.iter().map(|param| param.name).collect();
-                    let message =
-                        format!("`{}` has no parameter `{}`", super::name_of(definition), name.text);
-                    let mut found = Diagnostic::error(Code::UnknownArgument, name.span, message);
-                    if let Some(near) = strata_grammar::did_you_mean(&name.text, names.iter().copied()) {
-                        found = found.help(format!("did you mean `{near}:`?")).edit(name.span, near);
-                    }
-                    self.report(found);
-                }
-            }
-        }
-        for (at, parameter) in definition.params.iter().enumerate() {
-            self.check_kind(parameter);
-            let whose = format!("`{}`", parameter.name.text);
-            let set = self.settings.set.iter().rev().find(|(name, _)| *name == parameter.name.text);
-            let value = match (set, given[at].take(), &parameter.default) {
-                (Some((_, text)), _, _) => {
-                    let text = text.clone();
-                    self.set_from_outside(parameter, params[at].kind, &text)
-                }
-                (None, Some(value), _) => value,
-                (None, None, Some(default)) => self.argument(default, params[at].kind, &whose),
-                (None, None, None) => {
-                    complete = false;
-                    if let Some(call) = call {
-                        let message =
-                            format!("`{}` needs `{}`", super::name_of(definition), parameter.name.text);
-                        let found = Diagnostic::error(Code::MissingArgument, call, message)
-                            .label(parameter.span, "declared here, without a default")
-                            .help(format!(
-                                "write `train {}({}: …)`",
-                                super::name_of(definition),
-                                parameter.name.text
-                            ));
-                        self.report(found);
-                    }
-                    Value::Unknown
-                }
-            };
-            // A model's axis is called after its parameter.
-            let value = match value {
-                Value::Axis(axis) => Value::Axis(crate::types::Axis {
-                    name: Some(parameter.name.text.as_str().into()),
-                    ..axis
-                }),
-                value => value,
-            };
-            self.frame().scope.set(&parameter.name.text, value, parameter.name.span);
-        }
-        complete
-    }
-
-    /// The value of `--set name=value`.
-    fn set_from_outside(
-        &mut self,
-        parameter: &'a strata_grammar::ast::Parameter,
-        kind: Kind,
-        text: &str,
-    ) -> Value<'a> {
-        let before = self.diagnostics.len();
-        let value = self.fit(set_value(text), None, kind, parameter.span, "");
-        if let Some(said) = self.diagnostics.get_mut(before) {
-            let name = &parameter.name.text;
-            said.message = format!("`--set {name}={text}` does not fit: `{name}` takes {}", kind.wants());
-            said.help = None;
-        }
-        value
-    }
-
-    /// Says where a parameter's kind is no kind.
-    fn check_kind(&mut self, parameter: &'a strata_grammar::ast::Parameter) {
-        if Kind::of(parameter.ty.as_ref()).is_none()
-            && let Some(TypeExpr::Tensor { head, .. }) = &parameter.ty
-        {
-            const KINDS: [&str; 8] = ["axis", "int", "float", "bool", "string", "layer", "init", "tensor"];
-            let near = strata_grammar::did_you_mean(&head.text, KINDS);
-            let message = format!(
-                "there is no kind `{}`; a parameter is {} or a tensor type",
-                head.text,
-                KINDS[..7].join(", ")
-            );
-            let mut found = Diagnostic::error(Code::UnknownName, head.span, message);
-            if let Some(near) = near {
-                found = found.help(format!("did you mean `{near}`?")).edit(head.span, near);
-            }
-            self.report(found);
-        }
-    }
-
-    /// Binds a layer's parameters for one call. `false` where an argument does not fit or is unknown.
-    pub(super) fn bind_parameters(
-        &mut self,
-        definition: &'a Definition,
-        mut args: Vec<Option<super::value::Bound<'a>>>,
-        _span: Span,
-    ) -> bool {
-        let params = super::signature::taken(&definition.params);
-        definition.params.iter().for_each(|parameter| self.check_kind(parameter));
-        let is_tensor = |at: usize| {
-            params[at].kind == Kind::Tensor
-                && definition.params[at].ty.as_ref().is_some_and(|ty| !is_bare_tensor(ty))
-        };
-        let layer = super::name_of(definition);
-        let mut fits = true;
-        // Sizes first: the types of tensors speak of them.
-        let mut late = Vec::new();
-        for (at, parameter) in definition.params.iter().enumerate() {
-            if is_tensor(at) {
-                continue;
-            }
-            let (value, place) = match (args[at].take(), &parameter.default) {
-                (Some(bound), _) => (bound.value, bound.span),
-                (None, Some(default)) if self.needs_signature(default) => {
-                    late.push(at);
-                    continue;
-                }
-                (None, Some(default)) => {
-                    let whose = format!("`{}` of `{layer}`", parameter.name.text);
-                    (self.argument(default, params[at].kind, &whose), default.span)
-                }
-                (None, None) => (Value::Unknown, parameter.span),
-            };
-            fits &= !value.is_unknown();
-            self.frame().scope.set(&parameter.name.text, value, place);
-        }
-        for given in [true, false] {
-            for (at, parameter) in definition.params.iter().enumerate() {
-                if !is_tensor(at) || args[at].is_some() != given {
-                    continue;
-                }
-                let whose = format!("`{}` of `{layer}`", parameter.name.text);
-                let (value, place) = match (args[at].take(), &parameter.default) {
-                    (Some(bound), _) => (bound.value, bound.span),
-                    (None, Some(default)) => (self.argument(default, Kind::Tensor, &whose), default.span),
-                    (None, None) => (Value::Unknown, parameter.span),
-                };
-                if !given && self.frame().scope.names.contains_key(&parameter.name.text) {
-                    continue;
-                }
-                let ty = parameter.ty.as_ref().expect("a tensor parameter has a type");
-                let matched = self.match_type(ty, value, place, &whose);
-                fits &= matched.is_some();
-                let value = matched.unwrap_or(Value::Unknown);
-                self.frame().scope.set(&parameter.name.text, value, place);
-            }
-        }
-        for at in late {
-            let parameter = &definition.params[at];
-            let default = parameter.default.as_ref().expect("only defaults come late");
-            let whose = format!("`{}` of `{layer}`", parameter.name.text);
-            let value = self.argument(default, params[at].kind, &whose);
-            fits &= !value.is_unknown();
-            self.frame().scope.set(&parameter.name.text, value, default.span);
-        }
-        fits
-    }
-
-    /// Whether a default speaks of an axis that the signature binds.
-    fn needs_signature(&mut self, default: &'a Expr) -> bool {
-        super::signature::lone_name(default).is_some_and(|name| {
-            self.find(&name.text).is_none() && !matches!(name.text.as_str(), "same" | "valid")
-        })
-    }
-
-    /// Binds everything that a layer's signature names to the unknown.
-    pub(super) fn bind_unknown(&mut self, definition: &'a Definition) {
-        for parameter in &definition.params {
-            self.check_kind(parameter);
-            if let Some(ty) = &parameter.ty {
-                self.unknown_axes(ty);
-            }
-            self.frame().scope.set(&parameter.name.text, Value::Unknown, parameter.name.span);
-        }
-        for parameter in &definition.params {
-            let kind = Kind::of(parameter.ty.as_ref()).unwrap_or(Kind::Any);
-            if let Some(default) = &parameter.default {
-                self.argument(default, kind, &format!("`{}`", parameter.name.text));
-            }
-        }
-    }
-
-    fn unknown_axes(&mut self, ty: &'a TypeExpr) {
-        match ty {
-            TypeExpr::Tuple { members, .. } => members.iter().for_each(|member| self.unknown_axes(member)),
-            TypeExpr::Tensor { .. } => self.free_names(ty),
-        }
-    }
-}
-
-/// Whether a type is the kind `tensor`, of any axes.
-fn is_bare_tensor(ty: &TypeExpr) -> bool {
-    matches!(ty, TypeExpr::Tensor { head, axes: None, .. } if head.text == "tensor")
 }
 
 /// A name with its indices as written, for what is not evaluated.
@@ -996,24 +771,6 @@ fn member_name(name: &FamilyRef) -> String {
         }
     }
     text
-}
-
-/// The value of `--set name=value`.
-fn set_value<'a>(text: &str) -> Value<'a> {
-    let plain = text.replace('_', "");
-    if let Ok(n) = plain.parse::<i64>() {
-        return Value::Int(n);
-    }
-    if let Ok(x) = plain.parse::<f64>()
-        && x.is_finite()
-    {
-        return Value::Float(x);
-    }
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => Value::Text(text.into()),
-    }
 }
 
 /// Whether labels can be of this dtype.

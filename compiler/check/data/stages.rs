@@ -1,0 +1,243 @@
+//! Stages: what happens to examples on the way to a batch.
+
+use strata_grammar::ast::{Argument, ArgumentName, Expr, ExprKind, Ident};
+use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
+use strata_runtime::queue::StageKind;
+
+use super::{Draft, Flow, KNOWN, PLANNED};
+use crate::check::Checker;
+use crate::check::signature::lone_name;
+
+impl<'a> Checker<'a> {
+    pub(super) fn stage(&mut self, flow: Option<Flow>, expr: &'a Expr) -> Option<Flow> {
+        let (name, args): (Option<&Ident>, &'a [Argument]) = match &expr.kind {
+            ExprKind::Call { callee, args, .. } => (lone_name(callee), args),
+            ExprKind::Name(name) => (Some(name), &[]),
+            _ => (None, &[]),
+        };
+        let Some(name) = name else {
+            if !matches!(expr.kind, ExprKind::Bad) {
+                self.report(Diagnostic::error(
+                    Code::WrongKind,
+                    expr.span,
+                    "right of `|>` stands a stage, as in `batch(64)`",
+                ));
+            }
+            return None;
+        };
+        let kinds: Vec<StageKind> = match name.text.as_str() {
+            "shuffle" => vec![self.shuffle(args, expr.span)?],
+            "batch" => vec![self.batch(args, expr.span)?],
+            "prefetch" => {
+                let batches = self.one_count(args, expr.span, "prefetch", "the number of batches")?;
+                vec![StageKind::Prefetch { batches }]
+            }
+            "split" => self.split_stage(args, expr.span)?,
+            _ => {
+                self.unknown_stage(name);
+                return None;
+            }
+        };
+        let draft = match flow? {
+            Flow::One(draft) => draft,
+            Flow::Parts(_) => {
+                let found = Diagnostic::error(
+                    Code::MisplacedStatement,
+                    expr.span,
+                    "a stage after `split` does not say which part it is for",
+                )
+                .help("name the parts first: `data train, test = … |> split(at: …)`");
+                self.report(found);
+                return None;
+            }
+        };
+        self.order(&draft, &kinds[0], expr.span)?;
+        let with = |kind: StageKind| {
+            let mut next = draft.clone();
+            next.stages.push((kind, expr.span));
+            next
+        };
+        if name.text == "split" {
+            self.split_fits(&kinds[0], &draft, expr.span)?;
+            return Some(Flow::Parts(kinds.into_iter().map(with).collect()));
+        }
+        kinds.into_iter().next().map(|kind| Flow::One(with(kind)))
+    }
+
+    pub(super) fn unknown_stage(&mut self, name: &Ident) {
+        if PLANNED.contains(&name.text.as_str()) {
+            self.not_yet(name.span, &format!("the stage `{}`", name.text));
+            return;
+        }
+        let near = did_you_mean(&name.text, KNOWN[2..].iter().copied());
+        let mut found =
+            Diagnostic::error(Code::UnknownName, name.span, format!("there is no stage `{}`", name.text));
+        found = match near {
+            Some(near) => found.help(format!("did you mean `{near}`?")).edit(name.span, near),
+            None => found.help("there are shuffle, split, batch and prefetch"),
+        };
+        self.report(found);
+    }
+
+    /// The one number that a stage takes.
+    pub(super) fn one_count(
+        &mut self,
+        args: &'a [Argument],
+        span: Span,
+        stage: &str,
+        what: &str,
+    ) -> Option<usize> {
+        if let Some(extra) = args.get(1) {
+            let message = format!("`{stage}` takes one number");
+            self.report(Diagnostic::error(Code::ExtraArgument, extra.span, message));
+            return None;
+        }
+        match args.first() {
+            Some(arg) => self.plain_count(&arg.value, 1, what).map(|n| n as usize),
+            None => {
+                let message = format!("`{stage}` needs {what}");
+                self.report(
+                    Diagnostic::error(Code::MissingArgument, span, message)
+                        .help(format!("write `{stage}(64)`")),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn shuffle(&mut self, args: &'a [Argument], span: Span) -> Option<StageKind> {
+        let mut window = None;
+        let mut seed = None;
+        for arg in args {
+            match &arg.name {
+                ArgumentName::None if window.is_none() => {
+                    window = Some(self.plain_count(&arg.value, 1, "the window of `shuffle`")? as usize);
+                }
+                ArgumentName::Colon(name) if name.text == "seed" => {
+                    seed = Some(self.plain_count(&arg.value, 0, "a seed")?);
+                }
+                ArgumentName::Colon(name) | ArgumentName::Equals(name) => {
+                    let message = format!("`shuffle` has no argument `{}`", name.text);
+                    let found = Diagnostic::error(Code::UnknownArgument, name.span, message)
+                        .help("it has (window, seed)");
+                    self.report(found);
+                    return None;
+                }
+                ArgumentName::None => {
+                    self.report(Diagnostic::error(
+                        Code::ExtraArgument,
+                        arg.span,
+                        "`shuffle` takes one number, and `seed:`",
+                    ));
+                    return None;
+                }
+            }
+        }
+        let Some(window) = window else {
+            let found = Diagnostic::error(
+                Code::MissingArgument,
+                span,
+                "`shuffle` needs the number of examples to draw from",
+            )
+            .help("write `shuffle(10000)`; as many as there are gives every order alike");
+            self.report(found);
+            return None;
+        };
+        Some(StageKind::Shuffle { window, seed })
+    }
+
+    pub(super) fn batch(&mut self, args: &'a [Argument], span: Span) -> Option<StageKind> {
+        for arg in args {
+            if let ArgumentName::Colon(name) | ArgumentName::Equals(name) = &arg.name
+                && name.text != "total"
+            {
+                let message = format!("`batch` has no argument `{}`", name.text);
+                let found = Diagnostic::error(Code::UnknownArgument, name.span, message)
+                    .help("write `batch(64)`, or `batch(total: 64)` for all copies together");
+                self.report(found);
+                return None;
+            }
+        }
+        self.one_count(args, span, "batch", "the number of examples").map(|size| StageKind::Batch { size })
+    }
+
+    pub(super) fn split_stage(&mut self, args: &'a [Argument], span: Span) -> Option<Vec<StageKind>> {
+        let [arg] = args else {
+            let found = Diagnostic::error(Code::MissingArgument, span, "`split` needs where to cut")
+                .help("write `split(at: 1500)`, or `split(at: [1000, 1500])`");
+            self.report(found);
+            return None;
+        };
+        if let ArgumentName::Colon(name) | ArgumentName::Equals(name) = &arg.name
+            && name.text != "at"
+        {
+            let message = format!("`split` has no argument `{}`", name.text);
+            self.report(
+                Diagnostic::error(Code::UnknownArgument, name.span, message).help("write `split(at: 1500)`"),
+            );
+            return None;
+        }
+        let exprs: Vec<&'a Expr> = match &arg.value.kind {
+            ExprKind::List(items) => items.iter().collect(),
+            _ => vec![&arg.value],
+        };
+        let mut bounds = Vec::new();
+        for expr in exprs {
+            bounds.push(self.plain_count(expr, 1, "where to cut")? as usize);
+        }
+        if bounds.windows(2).any(|pair| pair[0] >= pair[1]) || bounds.is_empty() {
+            self.report(Diagnostic::error(Code::BadValue, arg.value.span, "the numbers of a split ascend"));
+            return None;
+        }
+        let parts = bounds.len() + 1;
+        Some((0..parts).map(|part| StageKind::Split { bounds: bounds.clone(), part }).collect())
+    }
+
+    /// That a split leaves something in its last part.
+    pub(super) fn split_fits(&mut self, kind: &StageKind, draft: &Draft, span: Span) -> Option<()> {
+        let (StageKind::Split { bounds, .. }, Some(examples)) = (kind, draft.examples) else {
+            return Some(());
+        };
+        let whole = !draft.stages.iter().any(|(kind, _)| matches!(kind, StageKind::Split { .. }));
+        match bounds.last() {
+            Some(last) if whole && *last >= examples => {
+                let message = format!("cannot cut at {last}: there are {examples} examples");
+                let found = Diagnostic::error(Code::BadValue, span, message)
+                    .label(draft.span, format!("{examples} examples"))
+                    .help(format!("cut below {examples}"));
+                self.report(found);
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// That a stage may follow those before it.
+    pub(super) fn order(&mut self, draft: &Draft, kind: &StageKind, span: Span) -> Option<()> {
+        let batch = draft.stages.iter().find(|(kind, _)| matches!(kind, StageKind::Batch { .. }));
+        let prefetch = draft.stages.iter().find(|(kind, _)| matches!(kind, StageKind::Prefetch { .. }));
+        let (message, first) = match (kind, batch, prefetch) {
+            (StageKind::Shuffle { .. } | StageKind::Split { .. }, Some((_, at)), _) => {
+                ("this works on examples, and they are in batches already", *at)
+            }
+            (StageKind::Batch { .. }, Some((_, at)), _) => ("examples are batched once", *at),
+            (StageKind::Prefetch { .. }, _, Some((_, at))) => ("batches are prefetched once", *at),
+            (StageKind::Prefetch { .. }, None, _) => {
+                let found = Diagnostic::error(
+                    Code::MisplacedStatement,
+                    span,
+                    "`prefetch` prepares batches, and there are none yet",
+                )
+                .help("put `batch(64)` before it");
+                self.report(found);
+                return None;
+            }
+            _ => return Some(()),
+        };
+        let found = Diagnostic::error(Code::MisplacedStatement, span, message)
+            .label(first, "batches from here on")
+            .help("move it before `batch`");
+        self.report(found);
+        None
+    }
+}

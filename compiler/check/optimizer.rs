@@ -1,0 +1,213 @@
+//! The optimizer of a `train` block: its layer applied to every parameter and its gradient, clipped where that is
+//! asked for.
+
+use std::rc::Rc;
+
+use strata_grammar::ast::{Argument, ArgumentName, Expr, ExprKind, Train, TrainKind, UnaryOp};
+use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
+
+use super::Checker;
+use super::call::Site;
+use super::signature::lone_name;
+use super::value::{Bound, Layer, Value};
+use crate::graph::ValueId;
+use crate::model::{RegionKind, StateUpdate, VariableKind};
+use crate::ops::{Binary, Op, Reduction, Unary, VariableId};
+use crate::types::DType;
+
+impl<'a> Checker<'a> {
+    /// Applies the optimizer to every parameter of the model under construction.
+    pub(super) fn optimize(&mut self, train: &'a Train) {
+        let optimizers = train.body.iter().filter_map(|statement| match &statement.kind {
+            TrainKind::Optimize(expr) => Some(expr),
+            _ => None,
+        });
+        let Some(expr) = optimizers.into_iter().next() else { return };
+        let (callee, args) = match &expr.kind {
+            ExprKind::Call { callee, args, .. } => (&**callee, args.as_slice()),
+            _ => (expr, &[][..]),
+        };
+        let Some(layer) = self.optimizer(callee) else { return };
+        for arg in args {
+            if let ArgumentName::Colon(name) = &arg.name
+                && matches!(name.text.as_str(), "rate" | "decay" | "momentum" | "epsilon")
+                && let ExprKind::Unary { op: UnaryOp::Neg, arg: inner } = &arg.value.kind
+                && matches!(inner.kind, ExprKind::Number(_))
+            {
+                let message = format!("`{}` is 0 or more", name.text);
+                self.report(Diagnostic::error(Code::BadValue, arg.value.span, message));
+                return;
+            }
+        }
+        let params: Vec<VariableId> = (0..self.build.model.variables.len() as u32)
+            .map(VariableId)
+            .filter(|id| self.build.model.variables[id.0 as usize].kind == VariableKind::Param)
+            .collect();
+        if params.is_empty() {
+            // Its arguments are looked at all the same, for what may be wrong with them.
+            if self.errors() == 0 {
+                let name = train.model.as_ref().map_or(train.span, |name| name.span);
+                let found =
+                    Diagnostic::error(Code::IncompleteModel, name, "this model has no parameters to train")
+                        .help("add layers such as `dense(10)`, or `param`s of its own");
+                self.report(found);
+            }
+            return;
+        }
+        let Some(gradients) = self.gradients(&params, train, expr.span) else { return };
+        for (id, gradient) in params.iter().zip(gradients) {
+            if self.optimize_one(&layer, args, *id, gradient, expr.span).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn optimizer(&mut self, callee: &'a Expr) -> Option<Rc<Layer<'a>>> {
+        const OPTIMIZERS: [&str; 6] = ["sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad"];
+        let name = lone_name(callee);
+        let layer = name.and_then(|name| self.global_layer(&name.text));
+        let fits = layer.as_ref().is_some_and(|layer| match &**layer {
+            Layer::Defined(definition, _) => {
+                let first: Vec<&str> =
+                    definition.params.iter().take(2).map(|p| p.name.text.as_str()).collect();
+                first == ["weight", "gradient"]
+            }
+            Layer::Intrinsic(_)
+            | Layer::Model(_)
+            | Layer::Partial(_)
+            | Layer::Joined(..)
+            | Layer::Shared { .. } => false,
+        });
+        if fits {
+            return layer;
+        }
+        if matches!(callee.kind, ExprKind::Bad) {
+            return None;
+        }
+        let text = self.quote(callee.span).unwrap_or_else(|| "this".into());
+        let found = if let Some(Layer::Defined(definition, _)) = layer.as_deref() {
+            Diagnostic::error(Code::WrongKind, callee.span, format!("{text} is no optimizer")).label(
+                definition.name.as_ref().map_or(definition.span, |n| n.span),
+                "its parameters do not begin with `weight, gradient`",
+            )
+        } else {
+            if self.excused(text.trim_matches('`')) {
+                return None;
+            }
+            Diagnostic::error(Code::UnknownName, callee.span, format!("there is no optimizer {text}"))
+        };
+        let near = name.and_then(|name| did_you_mean(&name.text, OPTIMIZERS));
+        let found = match near {
+            Some(near) => found.help(format!("did you mean `{near}`?")).edit(callee.span, near),
+            None => found.help(format!("there are {}", OPTIMIZERS.join(", "))),
+        };
+        self.report(found);
+        None
+    }
+
+    /// The gradients, clipped where the block says so.
+    fn gradients(&mut self, params: &[VariableId], train: &'a Train, span: Span) -> Option<Vec<ValueId>> {
+        let mut gradients = Vec::new();
+        for id in params {
+            gradients.push(self.emit(Op::Gradient(*id), &[], span)?);
+        }
+        for statement in &train.body {
+            let TrainKind::Clip { norm, limit } = &statement.kind else { continue };
+            let bound = self.bound(limit, "the bound of `clip`")?;
+            let span = statement.span;
+            let clipped = if *norm {
+                self.clip_norm(&gradients, bound, span)
+            } else {
+                self.clip_value(&gradients, bound, span)
+            };
+            gradients = clipped?;
+        }
+        Some(gradients)
+    }
+
+    /// Every element between `-bound` and `bound`.
+    fn clip_value(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
+        let mut out = Vec::new();
+        for gradient in gradients {
+            let ty = self.ty(*gradient).clone();
+            let mut value = *gradient;
+            for (op, limit) in [(Binary::Min, bound), (Binary::Max, -bound)] {
+                let limit = self.constant(limit, ty.dtype, span)?;
+                let limit = self.spread(limit, &ty.axes, span)?;
+                value = self.emit(Op::Binary(op), &[value, limit], span)?;
+            }
+            out.push(value);
+        }
+        Some(out)
+    }
+
+    /// All gradients scaled so that the norm of them together is at most `bound`.
+    fn clip_norm(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
+        let mut total: Option<ValueId> = None;
+        for gradient in gradients {
+            let rank = self.ty(*gradient).rank();
+            let square = self.emit(Op::Binary(Binary::Mul), &[*gradient, *gradient], span)?;
+            let mut sum =
+                self.emit(Op::Reduce { op: Reduction::Sum, axes: (0..rank).collect() }, &[square], span)?;
+            if self.ty(sum).dtype != DType::F32 {
+                sum = self.emit(Op::Cast(DType::F32), &[sum], span)?;
+            }
+            total = Some(match total {
+                Some(total) => self.emit(Op::Binary(Binary::Add), &[total, sum], span)?,
+                None => sum,
+            });
+        }
+        let norm = self.emit(Op::Unary(Unary::Sqrt), &[total?], span)?;
+        // Keeps the quotient finite where all gradients are 0; PyTorch's number.
+        let small = self.constant(1e-6, DType::F32, span)?;
+        let norm = self.emit(Op::Binary(Binary::Add), &[norm, small], span)?;
+        let bound = self.constant(bound, DType::F32, span)?;
+        let quotient = self.emit(Op::Binary(Binary::Div), &[bound, norm], span)?;
+        let one = self.constant(1.0, DType::F32, span)?;
+        let scale = self.emit(Op::Binary(Binary::Min), &[quotient, one], span)?;
+        let mut out = Vec::new();
+        for gradient in gradients {
+            let ty = self.ty(*gradient).clone();
+            let scale =
+                if ty.dtype == DType::F32 { scale } else { self.emit(Op::Cast(ty.dtype), &[scale], span)? };
+            let scale = self.spread(scale, &ty.axes, span)?;
+            out.push(self.emit(Op::Binary(Binary::Mul), &[*gradient, scale], span)?);
+        }
+        Some(out)
+    }
+
+    fn optimize_one(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        args: &'a [Argument],
+        id: VariableId,
+        gradient: ValueId,
+        span: Span,
+    ) -> Option<()> {
+        let name = self.build.model.variables[id.0 as usize].name.clone();
+        let ty = self.build.model.variables[id.0 as usize].ty.clone();
+        let weight = self.emit(Op::Variable(id), &[], span)?;
+        let region = self.build.model.regions.len();
+        let piped = vec![
+            Bound { value: Value::Tensor(weight), span },
+            Bound { value: Value::Tensor(gradient), span },
+        ];
+        let site = Site { span, name: None, path: Some(format!("optimizer/{name}")), frozen: false };
+        let value = self.apply(layer, args, piped, &site);
+        if let Some(region) = self.build.model.regions.get_mut(region) {
+            region.kind = RegionKind::Optimizer;
+        }
+        let value = match value {
+            Value::Tensor(value) => value,
+            Value::Unknown => return None,
+            other => {
+                self.wrong_kind(&other, "the new weight", span, "an optimizer");
+                return None;
+            }
+        };
+        let declared = self.build.model.variables[id.0 as usize].call;
+        let value = self.same_type(value, &ty, span, &name, declared)?;
+        self.build.model.updates.push(StateUpdate { variable: id, value, span });
+        Some(())
+    }
+}
