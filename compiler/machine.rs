@@ -10,7 +10,7 @@ use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Variabl
 use strata_runtime::{DType, Tensor};
 
 use crate::graph::Graph;
-use crate::lower::{LowerOptions, layout, lower};
+use crate::lower::{LowerOptions, layout, lower, supported};
 use crate::model::{Input, Model, Variable};
 use crate::ops::Op;
 
@@ -116,6 +116,7 @@ impl<'m> Machine<'m> {
         options: &LowerOptions,
     ) -> Result<Program, MachineError> {
         let graph = crate::graph_of(self.model, examples as u64, phase, wanted);
+        supported(&graph).map_err(|unsupported| MachineError(unsupported.to_string()))?;
         self.load(lower(&graph, &self.layout, options), &graph)
     }
 

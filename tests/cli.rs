@@ -33,6 +33,9 @@ fn wrong_usage_is_exit_code_2() {
         &["train", "tiny.model", "--model", "Huge"],
         &["train", "tiny.model", "--epochs", "1", "--steps", "1"],
         &["train", "tiny.model", "--threads", "0"],
+        &["train", "tiny.model", "--epochs", "0"],
+        &["train", "tiny.model", "--epochs", "nan"],
+        &["train", "tiny.model", "--steps", "0"],
         &["train", "tiny.model", "--set", "units"],
     ] {
         let done = strata(folder.path(), args);
@@ -310,6 +313,24 @@ fn a_finished_run_can_be_lengthened() {
     strata(folder.path(), &["train", "tiny.model", "--quiet", "--epochs", "9", "--resume", &run]).good();
     let last = |folder: &Path| tensors(&run_folder(folder).join("last.safetensors"));
     assert_eq!(last(folder.path()), last(long.path()));
+}
+
+#[test]
+fn every_optimizer_trains() {
+    for optimizer in
+        ["sgd(rate: 0.3)", "momentum(rate: 0.1, nesterov: true)", "adam(rate: 0.02)", "adamw(rate: 0.02)"]
+    {
+        let folder = tiny_with("momentum(rate: 0.1, momentum: 0.9)", optimizer);
+        let lines = strata(folder.path(), &["train", "tiny.model", "--json", "--threads", "1"]).good().json();
+        let accuracy = lines.last().unwrap()["reached"]["test"]["accuracy"].as_f64().unwrap();
+        assert!(accuracy > 0.9, "{optimizer}: {accuracy}");
+    }
+}
+
+#[test]
+fn what_does_not_run_yet_is_said_where_it_stands() {
+    let folder = tiny_with("f32[batch, 4]", "f64[batch, 4]");
+    strata(folder.path(), &["check", "tiny.model"]).bad(&["not-yet", "f64", "tiny.model:5:17"]);
 }
 
 #[test]

@@ -16,7 +16,8 @@ const POINTS_AN_EPOCH: usize = 20;
 /// Everything that wants to know how a run goes.
 pub struct Record {
     log: log::Run,
-    progress: log::Progress,
+    /// None once the terminal is wanted for other things.
+    progress: Option<log::Progress>,
     json: bool,
     /// Examples and batches of an epoch.
     epoch: (usize, usize),
@@ -33,12 +34,17 @@ impl Record {
     /// `epoch`: examples and batches of an epoch.
     pub fn new(log: log::Run, progress: log::Progress, json: bool, epoch: (usize, usize)) -> Record {
         let (since, reached) = (Weighted::default(), Vec::new());
-        Record { log, progress, json, epoch, since, steps_since: 0, reached, failure: None }
+        Record { log, progress: Some(progress), json, epoch, since, steps_since: 0, reached, failure: None }
     }
 
     /// Where everything lies.
     pub fn folder(&self) -> &Path {
         self.log.folder()
+    }
+
+    /// Takes the progress bar away, so that what is said next begins on a clean line.
+    pub fn end_progress(&mut self) {
+        self.progress = None;
     }
 
     /// Whether something could not be written, so that there is no point in going on.
@@ -62,7 +68,9 @@ impl Record {
                     examples: *examples as u64,
                     values: &borrowed(outputs),
                 };
-                self.progress.step(&status);
+                if let Some(progress) = &mut self.progress {
+                    progress.step(&status);
+                }
                 self.since.add(outputs.clone(), *examples);
                 self.steps_since += 1;
                 let due = *ends_epoch || self.steps_since >= self.epoch.1.div_ceil(POINTS_AN_EPOCH);
@@ -90,7 +98,9 @@ impl Record {
             None => self.reached.push((name.to_string(), outputs.clone())),
         }
         let epoch = number(self.epochs(place));
-        self.progress.say(&format!("{name} after epoch {epoch}: {}", in_words(outputs)));
+        if let Some(progress) = &mut self.progress {
+            progress.say(&format!("{name} after epoch {epoch}: {}", in_words(outputs)));
+        }
         self.add(name, place, outputs)?;
         self.log.settle().map_err(unwritable)
     }

@@ -37,10 +37,10 @@ pub struct Args {
     #[command(flatten)]
     data: DataArgs,
     /// End after so many epochs instead of what the spec says.
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = positive)]
     epochs: Option<f64>,
     /// End after so many steps instead of what the spec says.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Decides initial values, shuffles and dropout.
     #[arg(long, value_name = "N")]
@@ -60,6 +60,12 @@ pub struct Args {
     /// One JSON object for each point and evaluation, on standard output.
     #[arg(long)]
     json: bool,
+}
+
+/// A number of epochs; parts of one count too.
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_string())?;
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("expected a number above 0".into()) }
 }
 
 /// A run to go on with.
@@ -93,6 +99,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         extra: BTreeMap::from([("progress".to_string(), json!(progress).to_string())]),
     };
     let ended = crank(&mut machine, &job, progress, &mut record, &meta);
+    record.end_progress();
     if record.failed() {
         return Err(record.into_failure().unwrap_or(Failure::Shown));
     }

@@ -90,20 +90,25 @@ impl std::fmt::Display for Unsupported {
 /// The first value that cannot.
 pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
     for value in graph.values() {
-        let (op, dtype) = (graph.op(value), graph.ty(value).dtype);
-        let axes = spatial(op);
-        let what = if matches!(dtype, DType::Bf16 | DType::F16) {
-            format!("{dtype} does not run on a processor yet")
-        } else if dtype == DType::F64 && wants_f32(op) {
-            format!("`{}` of f64 does not run on a processor yet", op.name())
-        } else if axes > window::SPATIAL {
-            format!("windows over {axes} axes do not run on a processor yet")
-        } else {
-            continue;
-        };
-        return Err(Unsupported { value, what });
+        if let Some(what) = refusal(graph.op(value), graph.ty(value).dtype) {
+            return Err(Unsupported { value, what });
+        }
     }
     Ok(())
+}
+
+/// Why an operator with results of this dtype does not run on this machine, if it does not.
+pub fn refusal(op: &Op, dtype: DType) -> Option<String> {
+    let axes = spatial(op);
+    if matches!(dtype, DType::Bf16 | DType::F16) {
+        Some(format!("{dtype} does not run on a processor yet"))
+    } else if dtype == DType::F64 && wants_f32(op) {
+        Some(format!("`{}` of f64 does not run on a processor yet", op.name()))
+    } else if axes > window::SPATIAL {
+        Some(format!("windows over {axes} axes do not run on a processor yet"))
+    } else {
+        None
+    }
 }
 
 /// Whether an operator of floats is a kernel or function of the runtime, which are all of f32.
