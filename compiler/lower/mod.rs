@@ -26,7 +26,7 @@ use strata_runtime::plan::{
 
 use crate::graph::{Graph, Output, ValueId};
 use crate::model::Variable;
-use crate::ops::{Binary, Op, Unary};
+use crate::ops::Op;
 use crate::types::DType;
 use cpu::{Callee, Compiler, Invoke, Item, Program};
 use deal::{Dealt, Sharing};
@@ -100,27 +100,24 @@ pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
 /// Why an operator with results of this dtype does not run on this machine, if it does not.
 pub fn refusal(op: &Op, dtype: DType) -> Option<String> {
     let axes = spatial(op);
+    let of_f32 = matches!(
+        op,
+        Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::ConvolveInput(..)
+            | Op::ConvolveKernel(..)
+            | Op::Pool(_)
+            | Op::PoolInput(_)
+    );
     if matches!(dtype, DType::Bf16 | DType::F16) {
         Some(format!("{dtype} does not run on a processor yet"))
-    } else if dtype == DType::F64 && wants_f32(op) {
+    } else if dtype == DType::F64 && of_f32 {
         Some(format!("`{}` of f64 does not run on a processor yet", op.name()))
     } else if axes > window::SPATIAL {
         Some(format!("windows over {axes} axes do not run on a processor yet"))
     } else {
         None
     }
-}
-
-/// Whether an operator of floats is a kernel or function of the runtime, which are all of f32.
-fn wants_f32(op: &Op) -> bool {
-    let window = matches!(values::kind(op), values::Kind::Product | values::Kind::Window);
-    window
-        || matches!(
-            op,
-            Op::Unary(
-                Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos
-            ) | Op::Binary(Binary::Pow | Binary::Rem)
-        )
 }
 
 /// Number of axes that a window moves over.

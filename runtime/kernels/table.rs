@@ -21,7 +21,7 @@ use super::random::Draw;
 use crate::threads::Barrier;
 
 /// The table's version. Code compiled for a newer one must not run with an older.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// (desc, a, b, c, bias or null, lo, hi, scratch); see [`product::product`].
 pub type Product =
@@ -54,6 +54,12 @@ pub type Map = unsafe extern "C" fn(*mut f32, *const f32, u64);
 
 /// (out, x, y, n): `out` may be `x` or `y`.
 pub type Map2 = unsafe extern "C" fn(*mut f32, *const f32, *const f32, u64);
+
+/// (out, x, n) of f64: `out` may be `x`.
+pub type Map64 = unsafe extern "C" fn(*mut f64, *const f64, u64);
+
+/// (out, x, y, n) of f64: `out` may be `x` or `y`.
+pub type Map264 = unsafe extern "C" fn(*mut f64, *const f64, *const f64, u64);
 
 /// (out, n, key, stream, step, start): element i of `out` is element `start + i` of the draw.
 pub type Random = unsafe extern "C" fn(*mut f32, u64, u64, u64, u64, u64);
@@ -121,6 +127,15 @@ table! {
     Copy, copy: Copy = copy;
     Zero, zero: Zero = zero;
     Rem, rem: Map2 = rem;
+    Exp64, exp64: Map64 = exp64;
+    Log64, log64: Map64 = log64;
+    Tanh64, tanh64: Map64 = tanh64;
+    Sigmoid64, sigmoid64: Map64 = sigmoid64;
+    Erf64, erf64: Map64 = erf64;
+    Sin64, sin64: Map64 = sin64;
+    Cos64, cos64: Map64 = cos64;
+    Pow64, pow64: Map264 = pow64;
+    Rem64, rem64: Map264 = rem64;
 }
 
 unsafe extern "C" fn product_rows(
@@ -243,6 +258,44 @@ map!(exp Exp, log Log, tanh Tanh, sigmoid Sigmoid, erf Erf, sin Sin, cos Cos);
 unsafe extern "C" fn pow(out: *mut f32, x: *const f32, y: *const f32, n: u64) {
     // SAFETY: the caller's.
     unsafe { math::apply_pow(out, x, y, n as usize) }
+}
+
+// Functions of f64 are for the few numbers that need them, such as powers in optimizers. They come from `libm`,
+// so they are the same on every system.
+macro_rules! map64 {
+    ($($name:ident $function:expr),* $(,)?) => {$(
+        unsafe extern "C" fn $name(out: *mut f64, x: *const f64, n: u64) {
+            let function: fn(f64) -> f64 = $function;
+            for i in 0..n as usize {
+                // SAFETY: the caller vouches for n elements.
+                unsafe { *out.add(i) = function(*x.add(i)) };
+            }
+        }
+    )*};
+}
+map64!(
+    exp64 libm::exp,
+    log64 libm::log,
+    tanh64 libm::tanh,
+    sigmoid64 |x| 1.0 / (1.0 + libm::exp(-x)),
+    erf64 libm::erf,
+    sin64 libm::sin,
+    cos64 libm::cos,
+);
+
+unsafe extern "C" fn pow64(out: *mut f64, x: *const f64, y: *const f64, n: u64) {
+    for i in 0..n as usize {
+        // SAFETY: the caller vouches for n elements.
+        unsafe { *out.add(i) = libm::pow(*x.add(i), *y.add(i)) };
+    }
+}
+
+/// The exact remainder, with the sign of `x`.
+unsafe extern "C" fn rem64(out: *mut f64, x: *const f64, y: *const f64, n: u64) {
+    for i in 0..n as usize {
+        // SAFETY: the caller vouches for n elements.
+        unsafe { *out.add(i) = *x.add(i) % *y.add(i) };
+    }
 }
 
 /// The exact remainder, with the sign of `x`.

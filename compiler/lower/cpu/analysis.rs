@@ -37,19 +37,20 @@ pub struct Analysis {
 
 /// The vector function that computes an expression, if one does.
 pub fn entry(expr: &Expr, dtype: DType) -> Option<Entry> {
+    let of = |single: Entry, double: Entry| Some(if dtype == DType::F64 { double } else { single });
     match expr {
         Expr::Unary(op, _) => match op {
-            Unary::Exp => Some(Entry::Exp),
-            Unary::Log => Some(Entry::Log),
-            Unary::Tanh => Some(Entry::Tanh),
-            Unary::Sigmoid => Some(Entry::Sigmoid),
-            Unary::Erf => Some(Entry::Erf),
-            Unary::Sin => Some(Entry::Sin),
-            Unary::Cos => Some(Entry::Cos),
+            Unary::Exp => of(Entry::Exp, Entry::Exp64),
+            Unary::Log => of(Entry::Log, Entry::Log64),
+            Unary::Tanh => of(Entry::Tanh, Entry::Tanh64),
+            Unary::Sigmoid => of(Entry::Sigmoid, Entry::Sigmoid64),
+            Unary::Erf => of(Entry::Erf, Entry::Erf64),
+            Unary::Sin => of(Entry::Sin, Entry::Sin64),
+            Unary::Cos => of(Entry::Cos, Entry::Cos64),
             Unary::Neg | Unary::Sqrt | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Not => None,
         },
-        Expr::Binary(Binary::Pow, ..) => Some(Entry::Pow),
-        Expr::Binary(Binary::Rem, ..) if dtype.is_float() => Some(Entry::Rem),
+        Expr::Binary(Binary::Pow, ..) => of(Entry::Pow, Entry::Pow64),
+        Expr::Binary(Binary::Rem, ..) if dtype.is_float() => of(Entry::Rem, Entry::Rem64),
         Expr::Random(..) => Some(Entry::Uniform),
         Expr::Load(..)
         | Expr::Number(_)
