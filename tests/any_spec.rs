@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, RngSeed};
 use strata::check::{DataFacts, Settings, check};
+use strata::unfold::{Phase, unfold};
 use strata_tests::spec::load_case;
 use strata_tests::{model_files, without_annotations};
 
@@ -46,6 +47,13 @@ fn holds(text: &str) {
     for model in &checked.models {
         for (at, value) in model.values.iter().enumerate() {
             assert!(value.args.iter().all(|arg| (arg.0 as usize) < at), "operands come first");
+        }
+        // What was checked can be unfolded for any size of its free axes: nothing in it is ill-shaped.
+        let all: Vec<String> = model.bindings.iter().map(|(name, _)| name.clone()).collect();
+        for size in [1, 3] {
+            let binding = vec![size; model.free.len()];
+            unfold(model, &binding, Phase::Predict, &all);
+            unfold(model, &binding, Phase::Train, &[]);
         }
     }
 }

@@ -47,9 +47,8 @@ fn values(body: &str, inputs: &[Array]) -> Vec<f64> {
 fn starts(model: &Model) -> Vec<Array> {
     let start = |v: &strata::model::Variable| {
         let shape = v.ty.dims();
-        let value = match v.init {
-            strata::model::Init::Constant(value) => value,
-            _ => panic!("{}: the tests begin with constants", v.name),
+        let strata::model::Init::Constant(value) = v.init else {
+            panic!("{}: the tests begin with constants", v.name);
         };
         array(&shape, &vec![value; shape.iter().product()])
     };
@@ -250,6 +249,19 @@ fn windows() {
 }
 
 #[test]
+fn transposed_convolution() {
+    // Each number spread over the two places of its own window; then over three places, two apart.
+    let ty = "f32[batch, time = 3, channel = 1]";
+    let x = [1.0, 2.0, 5.0];
+    let found = value(ty, "x |> conv_transposed(1, kernel: 2, stride: 2, weights: ones)", &[1, 3, 1], &x);
+    near(&found, &[1.0, 1.0, 2.0, 2.0, 5.0, 5.0]);
+    let valid = "x |> conv_transposed(1, kernel: 3, stride: 2, padding: valid, weights: ones)";
+    near(&value(ty, valid, &[1, 3, 1], &x), &[1.0, 1.0, 3.0, 2.0, 7.0, 5.0, 5.0]);
+    let found = value(ty, "x |> conv_transposed(1, kernel: 3, weights: ones)", &[1, 3, 1], &x);
+    near(&found, &[3.0, 8.0, 7.0]);
+}
+
+#[test]
 fn local_response_norm() {
     let x: Vec<f64> = (1..=7).map(f64::from).collect();
     let found = value("f32[batch, channel = 7]", "x |> local_response_norm(5, scale: 0.5)", &[1, 7], &x);
@@ -362,7 +374,7 @@ fn clipping() {
         near(found, &expected);
     }
     let found = clipped("clip norm 0.1");
-    let mut w = vec![1.0; 4];
+    let mut w = [1.0; 4];
     for (step, found) in found.iter().enumerate() {
         let g = gradient(step as i64);
         let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();

@@ -60,8 +60,5 @@ fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError>
 
 /// Without the part of the message that differs between systems.
 fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_string(),
-        _ => error.to_string(),
-    }
+    if error.kind() == std::io::ErrorKind::NotFound { "no such file".to_string() } else { error.to_string() }
 }

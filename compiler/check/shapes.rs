@@ -405,15 +405,11 @@ impl<'a> Checker<'a> {
         let size = self.ty(x).axes[axis].size.clone();
         let ty = self.ty(x).clone();
         let Some(n) = size.known() else {
-            if start >= 0 && end >= start && end != i64::MAX {
-                let (start, end) = (Size::Known(start as u64), Size::Known(end as u64));
-                return self.emit(Op::Slice { axis, start, end }, &[x], span);
-            }
-            let message = format!(
-                "positions from the end of the free axis {} are not known",
-                axis_text(&ty.axes[axis])
-            );
-            self.report(Diagnostic::error(Code::BadValue, span, message));
+            let message =
+                format!("{} is free, so it is not known which positions it has", axis_text(&ty.axes[axis]));
+            let found = Diagnostic::error(Code::UnboundAxis, span, message)
+                .help("cut along an axis of known size, or take all of this one with `..`");
+            self.report(found);
             return None;
         };
         let n = i64::try_from(n).unwrap_or(i64::MAX);

@@ -66,6 +66,8 @@ const CONVOLVED: &[Taken<'static>] = &[
     may("padding", Kind::Padding),
     may("groups", Kind::Int),
 ];
+const UNPOOLED: &[Taken<'static>] =
+    &[T, needs("kernel", Kind::Tensor), may("stride", Kind::Ints), may("padding", Kind::Padding)];
 const POOLED: &[Taken<'static>] =
     &[T, needs("window", Kind::Ints), may("stride", Kind::Ints), may("padding", Kind::Padding)];
 
@@ -128,6 +130,7 @@ static ALL: &[Intrinsic] = &[
         layout::pad,
     ),
     one("convolve", CONVOLVED, windows::convolve),
+    one("convolve_transposed", UNPOOLED, windows::convolve_transposed),
     one("pool_max", POOLED, windows::pool),
     one("pool_sum", POOLED, windows::pool),
     one("per_spatial_axis", &[T, needs("value", Kind::Ints)], windows::per_spatial_axis),

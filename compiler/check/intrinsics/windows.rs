@@ -7,7 +7,7 @@ use crate::check::Checker;
 use crate::check::shapes::axis_text;
 use crate::check::value::{Bound, Value};
 use crate::ops::{Convolution, Op, Pooling, Reduction};
-use crate::types::Type;
+use crate::types::{Axis, Size, Type};
 
 /// No kernel, stride or padding of ours is larger; keeps sums of them within 64 bits.
 const MOST: i64 = 1 << 20;
@@ -52,6 +52,45 @@ pub(super) fn convolve<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<
     }
     let convolution = Convolution { stride, dilation, padding, groups: groups as u64 };
     checker.tensor(Op::Convolve(convolution), &[x, kernel], call.span)
+}
+
+/// What a convolution of the result by the same kernel would have come from: the gradient of a convolution by its
+/// input, used forward. The kernel is `[…, channels given / groups, channels taken]`.
+pub(super) fn convolve_transposed<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let (Some((x, x_span)), Some((kernel, _))) =
+        (checker.tensor_argument(call, 0), checker.tensor_argument(call, 1))
+    else {
+        return Value::Unknown;
+    };
+    let (ty, kernel_ty) = (checker.ty(x).clone(), checker.ty(kernel).clone());
+    let Some(spatial) = spatial(checker, &ty, x_span) else { return Value::Unknown };
+    let taps: Vec<u64> = kernel_ty.axes.iter().take(spatial).filter_map(|axis| axis.size.known()).collect();
+    if kernel_ty.rank() != spatial + 2 || taps.len() != spatial {
+        let message = format!(
+            "a kernel for {ty} has {} axes: {spatial} of its own, then the channels it gives and those it takes",
+            spatial + 2
+        );
+        checker.report(Diagnostic::error(Code::WrongRank, call.span, message));
+        return Value::Unknown;
+    }
+    let Some(stride) = per_axis(checker, call, 2, spatial, "stride") else { return Value::Unknown };
+    let mut axes = vec![ty.axes[0].clone()];
+    let mut padding = Vec::new();
+    let same = matches!(given(call, 3), Some(Bound { value: Value::Text(word), .. }) if &**word == "same");
+    for (i, axis) in ty.axes[1..=spatial].iter().enumerate() {
+        // `same` gives `stride` times as many; else windows lie side by side and stand over at the ends.
+        let total = if same { taps[i].saturating_sub(stride[i]) } else { 0 };
+        padding.push((total / 2, total - total / 2));
+        let size = if same {
+            axis.size.mul(&Size::Known(stride[i]))
+        } else {
+            axis.size.sub(&Size::Known(1)).mul(&Size::Known(stride[i])).add(&Size::Known(taps[i]))
+        };
+        axes.push(Axis { size, ..axis.clone() });
+    }
+    axes.push(kernel_ty.axes[spatial].clone());
+    let convolution = Convolution { stride, dilation: vec![1; spatial], padding, groups: 1 };
+    checker.tensor(Op::ConvolveInput(convolution, axes), &[x, kernel], call.span)
 }
 
 pub(super) fn pool<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
@@ -177,7 +216,17 @@ fn fits(
     padding: &[(u64, u64)],
 ) -> bool {
     for ((axis, reach), (low, high)) in ty.axes[1..].iter().zip(reach).zip(padding) {
-        let Some(size) = axis.size.known() else { continue };
+        let Some(size) = axis.size.known() else {
+            if *reach <= low + high + 1 {
+                continue;
+            }
+            let message =
+                format!("a window of {reach} may not fit into {}, whose size is free", axis_text(axis));
+            let found = Diagnostic::error(Code::UnboundAxis, call.span, message)
+                .help("give the axis a size, or use `padding: same`");
+            checker.report(found);
+            return false;
+        };
         if *reach > size + low + high {
             let padded =
                 if low + high > 0 { format!(" with {} of padding", low + high) } else { String::new() };
