@@ -315,7 +315,7 @@ fn gradient(step: i64) -> Vec<f64> {
 /// The formula of an optimizer, as its documentation in PyTorch has it: (weight, gradient, memory, step) to weight.
 fn by_hand(formula: impl Fn(f64, f64, &mut [f64; 2], i32) -> f64) -> Vec<Vec<f64>> {
     let mut w = vec![1.0; 4];
-    let mut memory = vec![[0.0; 2]; 4];
+    let mut memory = [[0.0; 2]; 4];
     let mut out = Vec::new();
     for step in 0..3 {
         let g = gradient(step);
