@@ -7,12 +7,12 @@
 //! read. Everything else is computed again wherever it is used: numbers, indices, random numbers, broadcasts.
 //! Before a broadcast multiplies the work, what is not cheap is stored too.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 
 use super::build::{Built, Sink, Task, Trouble, What, build};
-use super::nest::{Combine, Role};
+use super::nest::{Combine, Pattern, Role};
 use super::product::{Operand, Product, product};
 use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
 use super::window::{convolve_desc, pool_desc};
@@ -77,9 +77,13 @@ pub fn fuse(graph: &Graph, all: bool) -> Fused {
         let stored = decide(graph, &needed, &wanted, all);
         match assemble(graph, &needed, stored, all) {
             Ok(fused) => return fused,
-            Err(value) => {
-                let new = wanted.insert(value);
-                assert!(new, "{value:?} is stored already, so no index into it can be in the way");
+            Err(values) => {
+                let before = wanted.len();
+                wanted.extend(&values);
+                assert!(
+                    wanted.len() > before,
+                    "{values:?} are stored already, so no index can be in the way"
+                );
             }
         }
     }
@@ -188,8 +192,8 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
     Stored { values: stored }
 }
 
-/// Builds all units; fails with a value that must be stored first.
-fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result<Fused, ValueId> {
+/// Builds all units; fails with the values that must be stored first.
+fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result<Fused, BTreeSet<ValueId>> {
     let mut fused =
         Fused { units: Vec::new(), stored, copies: Vec::new(), updates: Vec::new(), outputs: Vec::new() };
     let mut groups: Vec<Group> = Vec::new();
@@ -417,48 +421,121 @@ fn fold(graph: &Graph, value: ValueId, arg: ValueId, axes: &[usize], combine: Co
     Task { space, roles, sinks: vec![sink] }
 }
 
-/// Builds the nests, merging those that run over one space, and orders all units.
-fn units(graph: &Graph, stored: &Stored, groups: Vec<Group>, all: bool) -> Result<Vec<Unit>, ValueId> {
-    let mut made: Vec<(Option<Task>, Unit)> = Vec::new();
-    // Which unit makes a tensor.
-    let mut makers: BTreeMap<Source, usize> = BTreeMap::new();
+/// Builds the nests, merging those that run over one space; fails with what must be stored first.
+fn units(
+    graph: &Graph,
+    stored: &Stored,
+    groups: Vec<Group>,
+    all: bool,
+) -> Result<Vec<Unit>, BTreeSet<ValueId>> {
+    let mut made = Made::default();
+    let mut missing = BTreeSet::new();
     for group in groups {
         let (tasks, origin) = match group {
             Group::Kernel(unit) => {
-                unit.writes.iter().for_each(|w| {
-                    makers.insert(*w, made.len());
-                });
-                made.push((None, unit));
+                made.push(None, unit);
                 continue;
             }
             Group::Nest(tasks, origin) => (tasks, origin),
         };
-        let built = tasks.iter().map(|task| built(graph, stored, task)).collect::<Result<Vec<Built>, _>>()?;
-        let unit = nest_unit(built, &tasks, origin);
-        let single = (tasks.len() == 1 && !all).then(|| tasks[0].clone());
-        if let Some(task) = &single
-            && let Some((host, task, built)) = find_host(graph, stored, &made, &makers, task, &unit)
-        {
-            unit.writes.iter().for_each(|w| {
-                makers.insert(*w, host);
-            });
-            made[host].1 = nest_unit(vec![built], std::slice::from_ref(&task), made[host].1.origin);
-            made[host].0 = Some(task);
+        let mut built = Vec::new();
+        for task in &tasks {
+            match build(graph, stored, task) {
+                Ok(nest) => built.push(nest),
+                Err(Trouble::Store(value)) => {
+                    missing.insert(value);
+                }
+                Err(Trouble::Apart) => unreachable!("a task with one result depends on no other"),
+            }
+        }
+        if !missing.is_empty() {
+            // Only what else is missing is of interest now.
             continue;
         }
-        unit.writes.iter().for_each(|w| {
-            makers.insert(*w, made.len());
-        });
-        made.push((single, unit));
+        let unit = nest_unit(built, &tasks, origin);
+        let single = (tasks.len() == 1 && !all).then(|| tasks[0].clone());
+        let host = single.as_ref().and_then(|task| find_host(graph, stored, &made, task, &unit));
+        match host {
+            Some((host, task, built)) => {
+                let unit = nest_unit(vec![built], std::slice::from_ref(&task), made.units[host].1.origin);
+                made.replace(host, task, unit);
+            }
+            None => made.push(single, unit),
+        }
     }
-    Ok(made.into_iter().map(|(_, unit)| unit).collect())
+    if missing.is_empty() { Ok(made.units.into_iter().map(|(_, unit)| unit).collect()) } else { Err(missing) }
 }
 
-fn built(graph: &Graph, stored: &Stored, task: &Task) -> Result<Built, ValueId> {
-    build(graph, stored, task).map_err(|trouble| match trouble {
-        Trouble::Store(value) => value,
-        Trouble::Apart => unreachable!("a task with one result depends on no other"),
-    })
+/// Units so far, nests with their tasks where others may join them.
+#[derive(Default)]
+struct Made {
+    units: Vec<(Option<Task>, Unit)>,
+    /// Which unit makes a tensor.
+    makers: HashMap<Source, usize>,
+    /// Which units read a tensor.
+    readers: HashMap<Source, BTreeSet<usize>>,
+    /// By unit: larger than those of the units it depends on.
+    levels: Vec<usize>,
+}
+
+impl Made {
+    fn push(&mut self, task: Option<Task>, unit: Unit) {
+        let at = self.units.len();
+        self.enter(at, &unit);
+        self.units.push((task, unit));
+        self.levels.push(0);
+        self.raise(at);
+    }
+
+    fn replace(&mut self, at: usize, task: Task, unit: Unit) {
+        self.enter(at, &unit);
+        self.units[at] = (Some(task), unit);
+        self.raise(at);
+    }
+
+    /// Puts a unit above those it depends on, and those that depend on it above it.
+    fn raise(&mut self, at: usize) {
+        let mut open = vec![at];
+        while let Some(at) = open.pop() {
+            let unit = &self.units[at].1;
+            let level = self.before(unit).filter(|b| *b != at).map(|b| self.levels[b] + 1).max().unwrap_or(0);
+            if level > self.levels[at] {
+                self.levels[at] = level;
+                let readers = unit.writes.iter().filter_map(|w| self.readers.get(w)).flatten();
+                open.extend(readers.copied().filter(|r| *r != at));
+            }
+        }
+    }
+
+    fn enter(&mut self, at: usize, unit: &Unit) {
+        self.makers.extend(unit.writes.iter().map(|w| (*w, at)));
+        for read in &unit.reads {
+            self.readers.entry(*read).or_default().insert(at);
+        }
+    }
+
+    /// The units that make what a unit reads.
+    fn before<'a>(&'a self, unit: &'a Unit) -> impl Iterator<Item = usize> + 'a {
+        unit.reads.iter().filter_map(|r| self.makers.get(r).copied())
+    }
+
+    /// Whether `unit` depends on `host` through a unit in between.
+    fn reaches(&self, host: usize, unit: &Unit) -> bool {
+        let mut seen: HashSet<usize> = HashSet::new();
+        let mut open: Vec<usize> = self.before(unit).filter(|m| *m != host).collect();
+        while let Some(at) = open.pop() {
+            if self.levels[at] <= self.levels[host] || !seen.insert(at) {
+                continue;
+            }
+            for maker in self.before(&self.units[at].1) {
+                if maker == host {
+                    return true;
+                }
+                open.push(maker);
+            }
+        }
+        false
+    }
 }
 
 fn nest_unit(built: Vec<Built>, tasks: &[Task], origin: OriginId) -> Unit {
@@ -487,33 +564,26 @@ fn reads_of(built: &Built) -> Vec<Source> {
 fn find_host(
     graph: &Graph,
     stored: &Stored,
-    made: &[(Option<Task>, Unit)],
-    makers: &BTreeMap<Source, usize>,
+    made: &Made,
     task: &Task,
     unit: &Unit,
 ) -> Option<(usize, Task, Built)> {
-    let mut candidates: BTreeSet<usize> = BTreeSet::new();
-    for read in &unit.reads {
-        candidates.extend(makers.get(read));
-        for (i, (_, other)) in made.iter().enumerate() {
-            // Sharing a single number is no reason.
-            if other.reads.contains(read) && size_of_source(graph, *read) > 1 {
-                candidates.insert(i);
-            }
-        }
+    let mut candidates: BTreeSet<usize> = made.before(unit).collect();
+    // Sharing a single number is no reason.
+    for read in unit.reads.iter().filter(|read| size_of_source(graph, **read) > 1) {
+        candidates.extend(made.readers.get(read).into_iter().flatten());
     }
     for host in candidates.into_iter().rev() {
-        let (Some(first), other) = &made[host] else { continue };
-        if !compatible(first, task) || reaches(made, makers, host, unit) {
+        let Some(first) = &made.units[host].0 else { continue };
+        if !compatible(first, task) || made.reaches(host, unit) {
             continue;
         }
         let mut merged = first.clone();
         merged.roles = join_roles(first, task);
         merged.sinks.extend(task.sinks.iter().cloned());
         if let Ok(built) = build(graph, stored, &merged)
-            && built.nest.pattern() != super::nest::Pattern::Columns
+            && built.nest.pattern() != Pattern::Columns
         {
-            let _ = other;
             return Some((host, merged, built));
         }
     }
@@ -557,30 +627,6 @@ fn compatible(a: &Task, b: &Task) -> bool {
 
 fn join_roles(a: &Task, b: &Task) -> Vec<Role> {
     if a.roles.contains(&Role::Row) { a.roles.clone() } else { b.roles.clone() }
-}
-
-/// Whether `unit` depends on `host` through a unit in between.
-fn reaches(
-    made: &[(Option<Task>, Unit)],
-    makers: &BTreeMap<Source, usize>,
-    host: usize,
-    unit: &Unit,
-) -> bool {
-    let mut seen: HashSet<usize> = HashSet::new();
-    let direct = unit.reads.iter().filter_map(|r| makers.get(r).copied());
-    let mut open: Vec<usize> = direct.filter(|m| *m != host).collect();
-    while let Some(at) = open.pop() {
-        if !seen.insert(at) {
-            continue;
-        }
-        for maker in made[at].1.reads.iter().filter_map(|r| makers.get(r).copied()) {
-            if maker == host {
-                return true;
-            }
-            open.push(maker);
-        }
-    }
-    false
 }
 
 /// The dtype of what a nest stores for a value.

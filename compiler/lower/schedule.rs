@@ -4,7 +4,7 @@
 //! the writer itself reads it only element by element. Otherwise it is made in scratch and copied at the end.
 //! Among the units that may run next the one goes first that leaves the least in memory; of equals the first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::build::{Sink, Task, What, build};
 use super::fuse::{Fused, Unit, Work, dtype_of};
@@ -25,23 +25,22 @@ pub struct Schedule {
 /// Orders the units of `fused`.
 pub fn schedule(graph: &Graph, fused: &Fused) -> Schedule {
     let mut plan = Order::new(fused.units.clone());
+    let (makers, readers) = plan.index();
     let mut homes: BTreeMap<Source, VariableId> = BTreeMap::new();
     for (update, source) in graph.updates.iter().zip(&fused.updates) {
         let variable = update.variable;
-        let readers = plan.readers(Source::Variable(variable));
-        let writer = plan.writer(*source);
+        let readers = readers.get(&Source::Variable(variable)).cloned().unwrap_or_default();
+        let writer = makers[source];
         let in_place = !homes.contains_key(source)
             && element_wise(&plan.units[writer], *source, variable)
             && readers.iter().all(|r| *r == writer || !plan.reaches(writer, *r));
         if in_place {
             homes.insert(*source, variable);
-            for reader in readers.into_iter().filter(|r| *r != writer) {
-                plan.before[writer].insert(reader);
-            }
+            readers.into_iter().filter(|r| *r != writer).for_each(|reader| plan.put_before(reader, writer));
         } else {
             let copy = copy(graph, fused, update.value, *source, variable);
-            plan.units.push(copy);
-            plan.before.push(BTreeSet::from_iter(readers.into_iter().chain([writer])));
+            let at = plan.push(copy);
+            readers.into_iter().chain([writer]).for_each(|before| plan.put_before(before, at));
         }
     }
     let size = |source: &Source| {
@@ -98,26 +97,55 @@ fn copy(graph: &Graph, fused: &Fused, value: ValueId, source: Source, variable: 
 struct Order {
     units: Vec<Unit>,
     before: Vec<BTreeSet<usize>>,
+    after: Vec<BTreeSet<usize>>,
+    /// By unit: larger than those of the units before it.
+    levels: Vec<usize>,
 }
 
 impl Order {
     fn new(units: Vec<Unit>) -> Order {
-        let mut makers: BTreeMap<Source, usize> = BTreeMap::new();
-        for (i, unit) in units.iter().enumerate() {
-            makers.extend(unit.writes.iter().map(|w| (*w, i)));
+        let empty = vec![BTreeSet::new(); units.len()];
+        let levels = vec![0; units.len()];
+        let mut order = Order { units, before: empty.clone(), after: empty, levels };
+        let makers = order.index().0;
+        for at in 0..order.units.len() {
+            let reads = order.units[at].reads.clone();
+            reads.iter().filter_map(|read| makers.get(read)).for_each(|maker| order.put_before(*maker, at));
         }
-        let before = units.iter().map(|u| u.reads.iter().filter_map(|r| makers.get(r).copied()).collect());
-        let before = before.collect();
-        Order { units, before }
+        order
     }
 
-    fn readers(&self, source: Source) -> Vec<usize> {
-        (0..self.units.len()).filter(|i| self.units[*i].reads.contains(&source)).collect()
+    fn push(&mut self, unit: Unit) -> usize {
+        self.units.push(unit);
+        self.before.push(BTreeSet::new());
+        self.after.push(BTreeSet::new());
+        self.levels.push(0);
+        self.units.len() - 1
     }
 
-    fn writer(&self, source: Source) -> usize {
-        let at = self.units.iter().position(|u| u.writes.contains(&source));
-        at.expect("every stored value has a unit that makes it")
+    /// `first` must run before `second`, which it does not depend on.
+    fn put_before(&mut self, first: usize, second: usize) {
+        self.before[second].insert(first);
+        self.after[first].insert(second);
+        let mut open = vec![(second, self.levels[first] + 1)];
+        while let Some((at, level)) = open.pop() {
+            if level > self.levels[at] {
+                self.levels[at] = level;
+                open.extend(self.after[at].iter().map(|after| (*after, level + 1)));
+            }
+        }
+    }
+
+    /// Which unit makes each tensor, and which read it.
+    fn index(&self) -> (HashMap<Source, usize>, HashMap<Source, Vec<usize>>) {
+        let (mut makers, mut readers) = (HashMap::new(), HashMap::<Source, Vec<usize>>::new());
+        for (i, unit) in self.units.iter().enumerate() {
+            makers.extend(unit.writes.iter().map(|w| (*w, i)));
+            for read in BTreeSet::from_iter(unit.reads.iter().copied()) {
+                readers.entry(read).or_default().push(i);
+            }
+        }
+        (makers, readers)
     }
 
     /// Whether `to` must run after `from`.
@@ -128,7 +156,7 @@ impl Order {
             if at == from {
                 return true;
             }
-            if seen.insert(at) {
+            if self.levels[at] > self.levels[from] && seen.insert(at) {
                 open.extend(&self.before[at]);
             }
         }
@@ -136,31 +164,34 @@ impl Order {
     }
 
     fn sort(&self, size: impl Fn(&Source) -> usize, kept: &BTreeSet<Source>) -> Vec<usize> {
-        let mut readers: BTreeMap<Source, usize> = BTreeMap::new();
+        // By tensor: its size, and how many units have yet to read it.
+        let mut tensors: HashMap<Source, (usize, usize)> = HashMap::new();
         for unit in &self.units {
-            unit.reads.iter().for_each(|r| *readers.entry(*r).or_default() += 1);
+            for source in unit.reads.iter().chain(&unit.writes) {
+                let readers = usize::from(kept.contains(source));
+                tensors.entry(*source).or_insert_with(|| (size(source), readers));
+            }
+            for read in &unit.reads {
+                tensors.get_mut(read).expect("every tensor was entered").1 += 1;
+            }
         }
         let mut waits: Vec<usize> = self.before.iter().map(BTreeSet::len).collect();
-        let mut after: Vec<Vec<usize>> = vec![Vec::new(); self.units.len()];
-        for (i, before) in self.before.iter().enumerate() {
-            before.iter().for_each(|b| after[*b].push(i));
-        }
         let mut ready: BTreeSet<usize> = (0..self.units.len()).filter(|i| waits[*i] == 0).collect();
         let mut order = Vec::with_capacity(self.units.len());
         while !ready.is_empty() {
             let growth = |i: &usize| -> (i64, usize) {
                 let unit = &self.units[*i];
-                let made: usize = unit.writes.iter().map(&size).sum();
-                let dead = unit.reads.iter().filter(|r| readers[r] == 1 && !kept.contains(r));
-                (made as i64 - dead.map(&size).sum::<usize>() as i64, *i)
+                let made: usize = unit.writes.iter().map(|w| tensors[w].0).sum();
+                let dead = unit.reads.iter().map(|r| tensors[r]).filter(|(_, readers)| *readers == 1);
+                (made as i64 - dead.map(|(size, _)| size).sum::<usize>() as i64, *i)
             };
             let next = ready.iter().copied().min_by_key(growth).expect("the set is not empty");
             ready.remove(&next);
             order.push(next);
             for read in &self.units[next].reads {
-                *readers.get_mut(read).expect("every read was counted") -= 1;
+                tensors.get_mut(read).expect("every tensor was entered").1 -= 1;
             }
-            for user in &after[next] {
+            for user in &self.after[next] {
                 waits[*user] -= 1;
                 if waits[*user] == 0 {
                     ready.insert(*user);
