@@ -22,6 +22,9 @@ pub enum Format {
     Short,
 }
 
+/// Columns where messages go to no terminal.
+const WIDTH: usize = 110;
+
 /// Why a command ends early.
 #[derive(Debug)]
 pub enum Failure {
@@ -128,7 +131,7 @@ fn render(report: &Report, format: Format) -> String {
         Format::Auto if terminal_with_colours() => GraphicalTheme::unicode(),
         Format::Auto => GraphicalTheme::unicode_nocolor(),
     };
-    let width = std::env::var("COLUMNS").ok().and_then(|w| w.parse().ok()).unwrap_or(110);
+    let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1);
     let mut text = String::new();
     // Writing to a string cannot fail, and spans were moved into their texts; should it fail all the same,
