@@ -19,6 +19,7 @@ pub mod model_listing;
 pub mod model_text;
 pub mod not_yet;
 pub mod ops;
+pub mod partition;
 pub mod passes;
 pub mod reference;
 pub mod run;

@@ -1,7 +1,9 @@
-//! Which axis of each kernel is dealt out over threads, and which part of each operand a thread then touches.
+//! Which axes of each kernel's result are dealt out over threads, and which part of each operand a thread then
+//! touches: both follow from the operators' axis rules (`crate::partition`).
 //!
-//! Reduced axes are never dealt, so no bit depends on the number of threads. A nest is dealt along its
-//! outermost loop, cut the way its largest operand was cut when it was written: then no barrier is needed.
+//! Reduced axes are never dealt, so no bit depends on the number of threads. Activations are dealt by examples,
+//! gradients of weights and their updates by rows: a nest is dealt along the outermost loop, cut the way its
+//! largest operand was cut when it was written, and then no barrier is needed.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,12 @@ use strata_runtime::plan::{Deal, Extent};
 
 use super::build::Built;
 use super::fuse::{Fused, Unit, Work, dtype_of};
-use super::nest::{Map, Nest, Pattern, Role};
+use super::nest::{Expr, Map, Nest, Pattern, Role};
 use super::product::{Operand, Product};
-use super::values::Source;
-use crate::graph::Graph;
+use super::reach;
+use super::values::{Source, row_major};
+use crate::graph::{Graph, ValueId};
+use crate::partition::{Split, demands, needs};
 
 /// Elements at whose multiples a fine cut is made: a cache line.
 const LINE: usize = 16;
@@ -29,8 +33,8 @@ pub struct Dealt {
     pub part: usize,
     /// How it is dealt out.
     pub deal: Deal,
-    /// Turns of a nest's dealt loop for one index of the dealt axis.
-    pub unit_turns: usize,
+    /// Turns of a nest's dealt loop for one unit of the split.
+    pub turns: usize,
     /// How a product is shared.
     pub sharing: Sharing,
     /// What a thread touches: source, whether written, which part.
@@ -50,228 +54,285 @@ pub enum Sharing {
 
 /// Deals out every unit; sets `dealt` in the nests.
 pub fn deal(graph: &Graph, fused: &Fused, units: &mut [Unit]) -> Vec<Dealt> {
-    let mut cuts: BTreeMap<Source, Deal> = BTreeMap::new();
+    let mut dealer = Dealer { graph, fused, written: BTreeMap::new() };
     let mut calls = Vec::new();
     for (index, unit) in units.iter_mut().enumerate() {
-        let size = |source: Source| dtype_of(graph, source, fused).1.iter().product::<usize>();
-        let first = calls.len();
+        let call = |part, (deal, turns, sharing), accesses| Dealt {
+            unit: index,
+            part,
+            deal,
+            turns,
+            sharing,
+            accesses,
+        };
         match &mut unit.work {
             Work::Nests(nests) => {
                 for (part, built) in nests.iter_mut().enumerate() {
-                    let (deal, unit_turns) = deal_nest(built, &cuts, |s| dtype_of(graph, s, fused).1);
-                    let accesses = nest_accesses(built, deal, unit_turns, size);
-                    let sharing = Sharing::Rows;
-                    calls.push(Dealt { unit: index, part, deal, unit_turns, sharing, accesses });
+                    let (deal, turns) = dealer.nest(built);
+                    let accesses = dealer.nest_accesses(built, deal, turns);
+                    reach::check_nest(built, deal, turns, &accesses, |s| dealer.elements(s));
+                    calls.push(call(part, (deal, turns, Sharing::Rows), accesses));
                 }
             }
             Work::Product(product) => {
-                let (deal, sharing) = deal_product(product);
-                let accesses = product_accesses(product, deal, sharing, &unit.reads, unit.writes[0], size);
-                calls.push(Dealt { unit: index, part: 0, deal, unit_turns: 1, sharing, accesses });
+                let (deal, sharing, split) = dealer.product(product, unit.writes[0]);
+                let accesses = dealer.kernel_accesses(deal, split, &unit.reads, unit.writes[0], Some(product));
+                reach::check_product(product, deal, sharing, &accesses, |s| dealer.elements(s));
+                calls.push(call(0, (deal, 1, sharing), accesses));
             }
             Work::Convolve(entry, desc) => {
-                let rows = *entry == Entry::ConvolveWeightGradient;
-                let count = if rows { desc.weight_rows() } else { desc.images } as usize;
-                let deal = Deal::Shares { count, align: 1 };
-                let read = |i: usize, extent| (unit.reads[i], false, extent);
-                let left = if rows { Extent::Whole } else { Extent::Share };
-                let accesses =
-                    vec![read(0, left), read(1, Extent::Whole), (unit.writes[0], true, Extent::Share)];
-                calls.push(Dealt {
-                    unit: index,
-                    part: 0,
-                    deal,
-                    unit_turns: 1,
-                    sharing: Sharing::Rows,
-                    accesses,
-                });
+                let count =
+                    if *entry == Entry::ConvolveWeightGradient { desc.weight_rows() } else { desc.images };
+                calls.push(dealer.by_first_axes(count, unit, call));
             }
-            Work::Pool(_, desc) => {
-                let deal = Deal::Shares { count: desc.images as usize, align: 1 };
-                let reads = unit.reads.iter().map(|s| (*s, false, Extent::Share));
-                let accesses = reads.chain([(unit.writes[0], true, Extent::Share)]).collect();
-                calls.push(Dealt {
-                    unit: index,
-                    part: 0,
-                    deal,
-                    unit_turns: 1,
-                    sharing: Sharing::Rows,
-                    accesses,
-                });
-            }
-        }
-        for call in &calls[first..] {
-            for (source, write, extent) in &call.accesses {
-                match (*write, extent) {
-                    (true, Extent::Share) => {
-                        cuts.insert(*source, call.deal);
-                    }
-                    (true, Extent::Whole) => {
-                        cuts.remove(source);
-                    }
-                    (false, Extent::Share | Extent::Whole) => {}
-                }
-            }
+            Work::Pool(_, desc) => calls.push(dealer.by_first_axes(desc.images, unit, call)),
         }
     }
     calls
 }
 
-/// The loop that threads share, and how it is cut.
-fn deal_nest(
-    built: &mut Built,
-    cuts: &BTreeMap<Source, Deal>,
-    dims: impl Fn(Source) -> Vec<usize>,
-) -> (Deal, usize) {
-    let nest = &mut built.nest;
+struct Dealer<'a> {
+    graph: &'a Graph,
+    fused: &'a Fused,
+    /// How what was written was split; only where each thread wrote a stretch of its own.
+    written: BTreeMap<Source, (Split, Deal)>,
+}
+
+impl Dealer<'_> {
+    fn dims(&self, source: Source) -> Vec<usize> {
+        dtype_of(self.graph, source, self.fused).1
+    }
+
+    fn elements(&self, source: Source) -> usize {
+        self.dims(source).iter().product()
+    }
+
+    /// How a nest is dealt, and how many turns of the dealt loop make a unit.
+    fn nest(&self, built: &mut Built) -> (Deal, usize) {
+        let Some(at) = dealt_loop(&built.nest) else { return (Deal::First, 1) };
+        built.nest.dealt = Some(at);
+        let size = built.nest.loops[at].size;
+        if size == 0 {
+            return (Deal::Shares { count: 0, align: 1 }, 1);
+        }
+        let (target, map) = results(built).next().expect("a nest has a result");
+        let dims = self.dims(target);
+        let splits = splits(&dims, map.terms[at], size);
+        let elements = |source: &Source| std::cmp::Reverse(self.elements(*source));
+        let mut found: Vec<(Source, Deal, usize)> = Vec::new();
+        for (split, turns) in &splits {
+            let as_written = |(source, need): (Source, Option<Split>)| {
+                let (written, deal) = self.written.get(&source)?;
+                let Deal::Shares { count, .. } = deal else { return None };
+                (need.as_ref() == Some(written) && count * turns == size).then_some((source, *deal, *turns))
+            };
+            let reads = self.reads(target, split).into_iter().filter(|(s, _)| built.sources.contains(s));
+            found.extend(reads.filter_map(as_written));
+        }
+        if let Some((_, deal, turns)) = found.into_iter().min_by_key(|(source, ..)| elements(source)) {
+            return (deal, turns);
+        }
+        let long = splits.iter().find(|(_, turns)| size / turns >= LONG).or(splits.last());
+        let turns = long.map_or(1, |(_, turns)| *turns);
+        (Deal::Shares { count: size / turns, align: LINE.div_ceil(turns) }, turns)
+    }
+
+    /// Turns of the outermost loop around where there are enough, else rows, else columns.
+    fn product(&self, product: &Product, write: Source) -> (Deal, Sharing, Option<Split>) {
+        let (rows, columns) = (product.desc.m as usize, product.desc.n as usize);
+        let (count, step, sharing) = match product.around.first() {
+            Some(around) if around.count >= LONG || around.count >= rows.max(columns) => {
+                (around.count, around.steps[2], Sharing::Around)
+            }
+            Some(_) | None if rows >= LONG || rows >= columns => (rows, product.desc.c_row, Sharing::Rows),
+            Some(_) | None => (columns, product.desc.c_column, Sharing::Columns),
+        };
+        let align = if sharing == Sharing::Columns { LINE } else { 1 };
+        (Deal::Shares { count, align }, sharing, exact(&self.dims(write), step, count))
+    }
+
+    /// A kernel that shares its result's first axes, `count` in all: images, or the rows of a convolution's weights.
+    fn by_first_axes(
+        &mut self,
+        count: u64,
+        unit: &Unit,
+        call: impl Fn(usize, (Deal, usize, Sharing), Vec<(Source, bool, Extent)>) -> Dealt,
+    ) -> Dealt {
+        let (count, write) = (count as usize, unit.writes[0]);
+        let step = self.elements(write).checked_div(count).unwrap_or(0) as i64;
+        let split = exact(&self.dims(write), step, count);
+        let deal = Deal::Shares { count, align: 1 };
+        let accesses = self.kernel_accesses(deal, split, &unit.reads, write, None);
+        call(0, (deal, 1, Sharing::Rows), accesses)
+    }
+
+    /// What a part of a tensor, split so, is made of.
+    fn reads(&self, target: Source, split: &Split) -> BTreeMap<Source, Option<Split>> {
+        let graph = self.graph;
+        let of = |needs: Vec<(ValueId, Option<Split>)>| {
+            let stored = |value| self.fused.stored.source(graph, value);
+            let found = demands(graph, needs, |value| stored(value).is_some());
+            found.into_iter().map(|(value, need)| (stored(value).expect("it is at hand"), need)).collect()
+        };
+        match target {
+            Source::Value(value) => {
+                let args = graph.args(value);
+                let needs = needs(graph, value, split).unwrap_or(vec![None; args.len()]);
+                of(args.into_iter().zip(needs).collect())
+            }
+            Source::Copy(at) => {
+                let (value, order) = &self.fused.copies[at];
+                let backward: Vec<usize> = (0..order.len())
+                    .map(|axis| order.iter().position(|of| *of == axis).expect("orders are permutations"))
+                    .collect();
+                of(vec![(*value, split.transposed(&backward))])
+            }
+            Source::Input(_) | Source::Variable(_) | Source::Updated(_) | Source::Seed | Source::Step => {
+                BTreeMap::new()
+            }
+        }
+    }
+
+    fn extent(&self, source: Source, split: Option<&Split>, deal: Deal) -> Extent {
+        let Deal::Shares { count, .. } = deal else { return Extent::Whole };
+        match split {
+            Some(split) if split.is_contiguous(&self.dims(source), count) => Extent::Share,
+            Some(_) | None => Extent::Whole,
+        }
+    }
+
+    fn nest_accesses(&mut self, built: &Built, deal: Deal, turns: usize) -> Vec<(Source, bool, Extent)> {
+        let loads: Vec<Source> = loads(&built.nest).map(|(operand, _)| built.sources[operand]).collect();
+        let mut touched: BTreeMap<(Source, bool), Extent> = BTreeMap::new();
+        let mut touch = |source, write, extent| {
+            let entry = touched.entry((source, write)).or_insert(extent);
+            if extent == Extent::Whole {
+                *entry = extent;
+            }
+        };
+        for (target, map) in results(built) {
+            let split = built.nest.dealt.and_then(|at| {
+                let splits = splits(&self.dims(target), map.terms[at], built.nest.loops[at].size);
+                Some(splits.into_iter().find(|(_, t)| *t == turns)?.0)
+            });
+            let written = self.extent(target, split.as_ref(), deal);
+            touch(target, true, written);
+            let mut reads = split.as_ref().map(|split| self.reads(target, split)).unwrap_or_default();
+            if matches!(target, Source::Updated(_)) {
+                reads.extend(loads.iter().map(|load| (*load, split.clone())));
+            }
+            // What this result is not made of, another is.
+            for load in loads.iter().filter(|load| split.is_none() || reads.contains_key(load)) {
+                let need = reads.get(load).and_then(Option::as_ref);
+                touch(*load, false, self.extent(*load, need, deal));
+            }
+            self.note(target, split, deal, written);
+        }
+        touched.into_iter().map(|((source, write), extent)| (source, write, extent)).collect()
+    }
+
+    fn kernel_accesses(
+        &mut self,
+        deal: Deal,
+        split: Option<Split>,
+        reads: &[Source],
+        write: Source,
+        product: Option<&Product>,
+    ) -> Vec<(Source, bool, Extent)> {
+        let Source::Value(value) = write else { unreachable!("kernels of the runtime make values") };
+        let args = self.graph.args(value);
+        let needs = split.as_ref().and_then(|split| needs(self.graph, value, split));
+        let needs = needs.unwrap_or(vec![None; args.len()]);
+        // Kernels may look through what is stored too, to what it is a view of.
+        let read = |value| self.fused.stored.source(self.graph, value).filter(|s| reads.contains(s));
+        let mut parts: BTreeMap<Source, Option<Split>> = BTreeMap::new();
+        for (i, (arg, need)) in args.into_iter().zip(needs).enumerate() {
+            let copied = product.map(|product| &product.operands[i]);
+            let found = if let Some(Operand::Copy(_, order)) = copied {
+                vec![(reads[i], need.and_then(|need| need.transposed(order)))]
+            } else {
+                let found = demands(self.graph, [(arg, need)], |value| read(value).is_some());
+                found.into_iter().filter_map(|(value, need)| Some((read(value)?, need))).collect()
+            };
+            for (source, need) in found {
+                let part = parts.entry(source).or_insert_with(|| need.clone());
+                if *part != need {
+                    *part = None;
+                }
+            }
+        }
+        let access = |source: &Source| {
+            let need = parts.get(source).and_then(Option::as_ref);
+            (*source, false, self.extent(*source, need, deal))
+        };
+        let mut accesses: Vec<_> = reads.iter().map(access).collect();
+        let written = self.extent(write, split.as_ref(), deal);
+        accesses.push((write, true, written));
+        self.note(write, split, deal, written);
+        accesses
+    }
+
+    /// Remembers how a tensor was written.
+    fn note(&mut self, target: Source, split: Option<Split>, deal: Deal, written: Extent) {
+        match (split, written) {
+            (Some(split), Extent::Share) => self.written.insert(target, (split, deal)),
+            _ => self.written.remove(&target),
+        };
+    }
+}
+
+/// The outermost kept loop if it is long enough, else the longest.
+fn dealt_loop(nest: &Nest) -> Option<usize> {
     let kept: Vec<usize> = (0..nest.loops.len()).filter(|i| nest.loops[*i].role == Role::Kept).collect();
     let searched = nest.pattern() == Pattern::Search;
     let outermost = kept.first().copied();
     let longest = kept.iter().copied().max_by_key(|i| (nest.loops[*i].size, std::cmp::Reverse(*i)));
-    let chosen = outermost.filter(|i| nest.loops[*i].size >= LONG || searched).or(longest);
-    nest.dealt = chosen;
-    let Some(at) = chosen else { return (Deal::First, 1) };
-    let size = nest.loops[at].size;
-    if size == 0 {
-        return (Deal::Shares { count: 0, align: 1 }, 1);
-    }
-    let mut known: Vec<(usize, Deal)> = built
-        .sources
-        .iter()
-        .filter_map(|source| Some((dims(*source).iter().product::<usize>(), *cuts.get(source)?)))
-        .collect();
-    known.sort_by_key(|(elements, _)| std::cmp::Reverse(*elements));
-    for (_, deal) in known {
-        if let Deal::Shares { count, .. } = deal
-            && count > 0
-            && size.is_multiple_of(count)
-            && (count == size || at == 0)
-        {
-            return (deal, size / count);
-        }
-    }
-    let target = nest.stores.first().map(|s| s.operand).or(nest.folds.first().map(|f| f.operand));
-    let axes = target.map(|operand| dims(built.sources[operand])).unwrap_or_default();
-    let products = axes.iter().scan(1, |product, dim| {
-        *product *= dim;
-        Some(*product)
-    });
-    let mut leading = products.filter(|p| *p >= LONG && size.is_multiple_of(*p));
-    let count = if at == 0 { leading.next().unwrap_or(size) } else { size };
-    let turns = size / count;
-    (Deal::Shares { count, align: LINE.div_ceil(turns) }, turns)
+    outermost.filter(|i| nest.loops[*i].size >= LONG || searched).or(longest)
 }
 
-/// Whether indices of the dealt axis touch equal pieces of a tensor, one after the other.
-struct Cut {
-    /// Elements of the tensor.
-    elements: usize,
-    /// Length of the dealt axis.
-    count: usize,
+/// What a nest writes, and where.
+fn results(built: &Built) -> impl Iterator<Item = (Source, &Map)> {
+    let stores = built.nest.stores.iter().map(|s| (s.operand, &s.map));
+    let folds = built.nest.folds.iter().map(|f| (f.operand, &f.map));
+    stores.chain(folds).map(|(operand, map)| (built.sources[operand], map))
 }
 
-impl Cut {
-    /// `step`: elements from one index to the next; `reach`: the furthest that one index goes beyond its start.
-    fn extent(&self, step: i64, reach: i64) -> Extent {
-        let fits = step > 0 && step as usize * self.count == self.elements && (0..step).contains(&reach);
-        if fits { Extent::Share } else { Extent::Whole }
+/// What a nest reads, and where.
+pub fn loads(nest: &Nest) -> impl Iterator<Item = (usize, &Map)> {
+    nest.exprs.iter().filter_map(|expr| match expr {
+        Expr::Load(operand, map) => Some((*operand, map)),
+        Expr::Number(_)
+        | Expr::Coordinate(_)
+        | Expr::Random(..)
+        | Expr::Unary(..)
+        | Expr::Binary(..)
+        | Expr::Select(..)
+        | Expr::Cast(_) => None,
+    })
+}
+
+/// The split of a row-major tensor into `count` units that lie `step` elements apart.
+fn exact(dims: &[usize], step: i64, count: usize) -> Option<Split> {
+    splits(dims, step, count).into_iter().find(|(_, turns)| *turns == 1).map(|(split, _)| split)
+}
+
+/// The splits of a row-major tensor that a loop of `size` turns, which moves by `step` elements, can make: along
+/// its outermost axes, the fewest first; with the turns that make a unit.
+fn splits(dims: &[usize], step: i64, size: usize) -> Vec<(Split, usize)> {
+    let strides = row_major(dims);
+    let mut found: Vec<(Split, usize)> = Vec::new();
+    if step <= 0 {
+        return found;
     }
-}
-
-fn nest_accesses(
-    built: &Built,
-    deal: Deal,
-    turns: usize,
-    size: impl Fn(Source) -> usize,
-) -> Vec<(Source, bool, Extent)> {
-    let nest = &built.nest;
-    let mut touched: BTreeMap<(Source, bool), Extent> = BTreeMap::new();
-    let mut touch = |operand: usize, write: bool, map: &Map| {
-        let source = built.sources[operand];
-        let extent = map_extent(nest, deal, turns, size(source), map);
-        let entry = touched.entry((source, write)).or_insert(extent);
-        if extent == Extent::Whole {
-            *entry = Extent::Whole;
-        }
-    };
-    for expr in &nest.exprs {
-        if let super::nest::Expr::Load(operand, map) = expr {
-            touch(*operand, false, map);
-        }
-    }
-    nest.stores.iter().for_each(|s| touch(s.operand, true, &s.map));
-    nest.folds.iter().for_each(|f| touch(f.operand, true, &f.map));
-    touched.into_iter().map(|((source, write), extent)| (source, write, extent)).collect()
-}
-
-fn map_extent(nest: &Nest, deal: Deal, turns: usize, elements: usize, map: &Map) -> Extent {
-    let (Deal::Shares { count, .. }, Some(at)) = (deal, nest.dealt) else { return Extent::Whole };
-    let others = (0..nest.loops.len()).filter(|i| *i != at);
-    let reach = others.map(|i| map.terms[i] * (nest.loops[i].size as i64 - 1).max(0)).sum::<i64>();
-    let negative = map.terms.iter().any(|t| *t < 0);
-    let own = map.terms[at] * (turns as i64 - 1);
-    let extent = Cut { elements, count }.extent(map.terms[at] * turns as i64, map.start + reach + own);
-    if negative { Extent::Whole } else { extent }
-}
-
-/// Turns of the outermost loop around where there are enough, else rows, else columns.
-fn deal_product(product: &Product) -> (Deal, Sharing) {
-    let (rows, columns) = (product.desc.m as usize, product.desc.n as usize);
-    if let Some(around) = product.around.first()
-        && (around.count >= LONG || around.count >= rows.max(columns))
-    {
-        return (Deal::Shares { count: around.count, align: 1 }, Sharing::Around);
-    }
-    if rows >= LONG || rows >= columns {
-        (Deal::Shares { count: rows, align: 1 }, Sharing::Rows)
-    } else {
-        (Deal::Shares { count: columns, align: LINE }, Sharing::Columns)
-    }
-}
-
-fn product_accesses(
-    product: &Product,
-    deal: Deal,
-    sharing: Sharing,
-    reads: &[Source],
-    write: Source,
-    size: impl Fn(Source) -> usize,
-) -> Vec<(Source, bool, Extent)> {
-    let Deal::Shares { count, .. } = deal else { unreachable!("products are dealt") };
-    let desc = &product.desc;
-    let steps = [[desc.a_row, desc.a_column], [desc.b_row, desc.b_column], [desc.c_row, desc.c_column]];
-    // Axes of A, B and C as (length, which).
-    let axes = [[desc.m, desc.k], [desc.k, desc.n], [desc.m, desc.n]];
-    let dealt: [Option<usize>; 3] = match sharing {
-        Sharing::Rows => [Some(0), None, Some(0)],
-        Sharing::Columns => [None, Some(1), Some(1)],
-        Sharing::Around => [None; 3],
-    };
-    let extent = |operand: usize, source: Source, start: i64| {
-        let skip = usize::from(sharing == Sharing::Around);
-        let (mut step, mut reach) = (0, start);
-        if skip == 1 {
-            step = product.around[0].steps[operand];
-        }
-        for around in &product.around[skip..] {
-            reach += around.steps[operand] * (around.count as i64 - 1).max(0);
-        }
-        for (axis, (length, stride)) in axes[operand].iter().zip(steps[operand]).enumerate() {
-            if dealt[operand] == Some(axis) {
-                step = stride;
-            } else {
-                reach += stride * (*length as i64 - 1).max(0);
+    for start in 0..dims.len() {
+        for end in start + 1..=dims.len() {
+            let (count, stride) = (dims[start..end].iter().product::<usize>(), strides[end - 1]);
+            let turns = (stride / step) as usize;
+            let fits = stride % step == 0 && turns * count == size;
+            if fits && found.iter().all(|(_, other)| *other != turns) {
+                found.push((Split { axes: start..end, unit: 1 }, turns));
             }
         }
-        Cut { elements: size(source), count }.extent(step, reach)
-    };
-    let start = |operand: &Operand| match operand {
-        Operand::View(view) => view.start,
-        Operand::Copy(..) => 0,
-    };
-    vec![
-        (reads[0], false, extent(0, reads[0], start(&product.operands[0]))),
-        (reads[1], false, extent(1, reads[1], start(&product.operands[1]))),
-        (write, true, extent(2, write, 0)),
-    ]
+    }
+    found
 }

@@ -12,6 +12,7 @@ mod memory;
 mod nest;
 mod product;
 pub mod races;
+mod reach;
 mod schedule;
 mod values;
 mod window;
@@ -312,7 +313,7 @@ impl Maker<'_> {
         let (function, local) = self.compiler.nest(&built.nest);
         self.local = self.local.max(local);
         let operands = built.sources.iter().map(|s| (self.place(*s), 0)).collect();
-        let callee = Callee::Nest { function, turns: dealt.unit_turns };
+        let callee = Callee::Nest { function, turns: dealt.turns };
         let kernel = Kernel::Loop { function, text: built.nest.to_string() };
         (kernel, Invoke { callee, deal: dealt.deal, operands, around: Vec::new() })
     }

@@ -1,7 +1,7 @@
 //! The gradient of a convolution by its kernel: for every tap, the products of what it saw and what came out.
 
 use super::convolve::{self, Channels};
-use super::{Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, shape};
+use super::{Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, Window, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::Type;
@@ -37,7 +37,8 @@ fn grad(b: &mut Backward) -> Vec<Option<ValueId>> {
     vec![Some(by_x), Some(by_dy)]
 }
 
-/// Not along the kernel's spatial axes, which are short.
+/// Along a spatial axis of the kernel the parts swap: the output's positions are the taps of a window that the
+/// kernel's taps move over the input.
 fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
     let Op::ConvolveKernel(convolution, _) = op else { unreachable!("the table of rules pairs them") };
     let Channels { groups, inputs, outputs } = Channels::of(convolution, args[0], args[1]);
@@ -56,6 +57,9 @@ fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
         let axis = i + 1;
         let needs = vec![Need::Window { axis, window }, piece(axis, 1)];
         cuts.push(Cut::partial(Reduction::Sum, &args[1].axes[axis], needs));
+        let (stride, dilation) = (window.dilation, window.stride);
+        let swapped = Window { taps: args[1].dims()[axis] as u64, stride, dilation, ..window };
+        cuts.push(Cut::along(i, result, vec![Need::Window { axis, window: swapped }, Need::Whole]));
     }
     cuts
 }

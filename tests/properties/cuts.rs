@@ -130,7 +130,7 @@ fn whole_by_intent(op: &Op, axis: usize, rank: usize) -> bool {
         return axis == *joined;
     }
     if let Op::ConvolveKernel(c, _) = op {
-        return axis + 2 < rank || (c.groups > 1 && axis + 1 < rank);
+        return c.groups > 1 && axis + 2 == rank;
     }
     if let Op::PoolInput(p) = op {
         let spatial = axis > 0 && axis + 1 < rank;
