@@ -8,5 +8,7 @@ mod meaning;
 mod passes;
 #[path = "properties/shapes.rs"]
 mod shapes;
+#[path = "properties/splits.rs"]
+mod splits;
 #[path = "properties/unfolding.rs"]
 mod unfolding;

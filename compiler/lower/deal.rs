@@ -76,7 +76,8 @@ pub fn deal(graph: &Graph, fused: &Fused, units: &mut [Unit]) -> Vec<Dealt> {
             }
             Work::Product(product) => {
                 let (deal, sharing, split) = dealer.product(product, unit.writes[0]);
-                let accesses = dealer.kernel_accesses(deal, split, &unit.reads, unit.writes[0], Some(product));
+                let accesses =
+                    dealer.kernel_accesses(deal, split, &unit.reads, unit.writes[0], Some(product));
                 reach::check_product(product, deal, sharing, &accesses, |s| dealer.elements(s));
                 calls.push(call(0, (deal, 1, sharing), accesses));
             }

@@ -65,9 +65,13 @@ pub fn check_nest(
         if !granted(accesses, source, write) {
             return;
         }
-        let others = (0..nest.loops.len()).map(|i| (map.terms[i], if i == at { turns } else { nest.loops[i].size }));
+        let others =
+            (0..nest.loops.len()).map(|i| (map.terms[i], if i == at { turns } else { nest.loops[i].size }));
         let reach = Reach::new(map.start, map.terms[at] * turns as i64, others);
-        assert!(reach.is_share(elements(source), count), "{source:?} is not shared by {count} as its rules say:\n{nest}");
+        assert!(
+            reach.is_share(elements(source), count),
+            "{source:?} is not shared by {count} as its rules say:\n{nest}"
+        );
     };
     loads(nest).for_each(|(operand, map)| check(operand, false, map));
     nest.stores.iter().for_each(|s| check(s.operand, true, &s.map));
