@@ -88,9 +88,14 @@ impl fmt::Display for Attributes<'_> {
             }
             Op::Convolve(c) | Op::ConvolveInput(c, _) | Op::ConvolveKernel(c, _) => convolution(f, c),
             Op::Pool(p) | Op::PoolInput(p) => pooling(f, p),
+            Op::Scan { scan, result } => {
+                let order = if scan.reverse { " reverse" } else { "" };
+                write!(f, " result {result}, {} turns{order}", number(&scan.axis.size))
+            }
             Op::Input(_)
             | Op::Variable(_)
             | Op::Gradient(_)
+            | Op::Slot(_)
             | Op::Step
             | Op::Seed
             | Op::Training

@@ -32,7 +32,9 @@ pub fn evaluate(graph: &Graph, environment: &Environment) -> Vec<Array> {
             Op::Variable(v) => environment.variables[v.0 as usize].clone(),
             Op::Seed => Array::number(environment.seed as f64),
             Op::Step => Array::number(environment.step as f64),
-            Op::Training | Op::Gradient(_) => unreachable!("unfold has replaced the leaves of a model"),
+            Op::Training | Op::Gradient(_) | Op::Slot(_) => {
+                unreachable!("unfold has replaced the leaves of a model")
+            }
             Op::Constant(..)
             | Op::Index { .. }
             | Op::Random { .. }
@@ -54,7 +56,8 @@ pub fn evaluate(graph: &Graph, environment: &Environment) -> Vec<Array> {
             | Op::ConvolveInput(..)
             | Op::ConvolveKernel(..)
             | Op::Pool(_)
-            | Op::PoolInput(_) => {
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => {
                 let args = graph.args(value);
                 let operands: Vec<&Array> = args.iter().map(|a| &values[a.0 as usize]).collect();
                 apply(graph.op(value), &operands, graph.ty(value))

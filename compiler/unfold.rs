@@ -1,12 +1,14 @@
 //! From a checked model to the graph of one program: free axes bound to sizes, the phase decided, gradients
 //! built, and nothing in it that is not wanted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use strata_runtime::train::Phase;
 
 use crate::graph::{Graph, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable};
+use crate::ops::scan::{Scan, Shared};
 use crate::ops::{Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
 use crate::types::{Axis, DType, Size};
@@ -48,6 +50,8 @@ struct Unfolding<'a> {
     becomes: Vec<Option<ValueId>>,
     /// The gradient by each variable, once differentiated.
     gradients: Vec<Option<ValueId>>,
+    /// What each recurrence of the model has become, by its key.
+    scans: HashMap<usize, Shared>,
 }
 
 impl<'a> Unfolding<'a> {
@@ -63,6 +67,7 @@ impl<'a> Unfolding<'a> {
             graph: Graph::new(inputs, variables),
             becomes: vec![None; model.values.len()],
             gradients: vec![None; model.variables.len()],
+            scans: HashMap::new(),
         }
     }
 
@@ -74,7 +79,8 @@ impl<'a> Unfolding<'a> {
             let found = if let Op::Gradient(v) = &from.op {
                 self.gradients[v.0 as usize].expect("gradients are built before what uses them")
             } else {
-                self.graph.add(self.bind(&from.op), &args, from.origin)
+                let op = self.bind(&from.op);
+                self.graph.add(op, &args, from.origin)
             };
             self.becomes[needed.0 as usize] = Some(found);
         }
@@ -120,7 +126,29 @@ impl<'a> Unfolding<'a> {
         }
     }
 
-    fn bind(&self, op: &Op) -> Op {
+    /// A recurrence with its sizes bound; all its results get the same one.
+    fn bind_scan(&mut self, scan: &Shared) -> Shared {
+        if let Some(bound) = self.scans.get(&scan.key()) {
+            return bound.clone();
+        }
+        let from = &scan.body;
+        let input = |i: &Input| Input { ty: i.ty.bind(self.binding), ..i.clone() };
+        let mut body = Graph::new(from.inputs.iter().map(input).collect(), [].into());
+        let mut becomes: Vec<ValueId> = Vec::with_capacity(from.len());
+        for value in from.values() {
+            let args: Vec<ValueId> = from.args(value).iter().map(|arg| becomes[arg.0 as usize]).collect();
+            let op = self.bind(from.op(value));
+            becomes.push(body.add(op, &args, from.node(value).origin));
+        }
+        let output = |o: &Output| Output { name: o.name.clone(), value: becomes[o.value.0 as usize] };
+        body.outputs = from.outputs.iter().map(output).collect();
+        let axis = Axis { size: Size::Known(scan.axis.size.bind(self.binding)), ..scan.axis.clone() };
+        let bound = Shared::new(Scan { body, axis, ..Scan::clone(scan) });
+        self.scans.insert(scan.key(), bound.clone());
+        bound
+    }
+
+    fn bind(&mut self, op: &Op) -> Op {
         let size = |size: &Size| Size::Known(size.bind(self.binding));
         let axes = |axes: &[Axis]| -> Vec<Axis> {
             axes.iter().map(|a| Axis { size: size(&a.size), ..a.clone() }).collect()
@@ -138,11 +166,13 @@ impl<'a> Unfolding<'a> {
             Op::Pad { axis, low, high } => Op::Pad { axis: *axis, low: size(low), high: size(high) },
             Op::ConvolveInput(c, a) => Op::ConvolveInput(c.clone(), axes(a)),
             Op::ConvolveKernel(c, a) => Op::ConvolveKernel(c.clone(), axes(a)),
+            Op::Scan { scan, result } => Op::Scan { scan: self.bind_scan(scan), result: *result },
             Op::Input(_)
             | Op::Variable(_)
             | Op::Step
             | Op::Seed
             | Op::Gradient(_)
+            | Op::Slot(_)
             | Op::Constant(..)
             | Op::Unary(_)
             | Op::Binary(_)

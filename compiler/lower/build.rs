@@ -326,6 +326,7 @@ impl Builder<'_> {
             | Op::Seed
             | Op::Training
             | Op::Gradient(_)
+            | Op::Slot(_)
             | Op::Pad { .. }
             | Op::Concat { .. }
             | Op::Reduce { .. }
@@ -335,7 +336,8 @@ impl Builder<'_> {
             | Op::ConvolveInput(..)
             | Op::ConvolveKernel(..)
             | Op::Pool(_)
-            | Op::PoolInput(_) => {
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => {
                 let op = graph.op(value);
                 unreachable!("{op:?} is stored, so nests load it")
             }

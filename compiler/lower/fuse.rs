@@ -139,7 +139,7 @@ fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<V
 /// Whether a value is made by a kernel or a nest of its own in any case.
 fn is_kernel(op: &Op) -> bool {
     match kind(op) {
-        Kind::Parts | Kind::Fold | Kind::Search | Kind::Product | Kind::Window => true,
+        Kind::Parts | Kind::Fold | Kind::Search | Kind::Product | Kind::Window | Kind::Scan => true,
         Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout => false,
     }
 }
@@ -174,7 +174,7 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
         match kind(op) {
             Kind::Product => wanted.extend(args.iter().map(|arg| view(graph, *arg).base)),
             Kind::Window => wanted.extend(args.iter().map(|arg| same_order(graph, *arg))),
-            Kind::Search => wanted.extend(args),
+            Kind::Search | Kind::Scan => wanted.extend(args),
             Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout | Kind::Parts | Kind::Fold => {
                 let users =
                     if stored[at] { BTreeSet::from([value]) } else { std::mem::take(&mut within[at]) };

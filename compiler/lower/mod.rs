@@ -110,7 +110,9 @@ pub fn refusal(op: &Op, dtype: DType) -> Option<String> {
             | Op::Pool(_)
             | Op::PoolInput(_)
     );
-    if matches!(dtype, DType::Bf16 | DType::F16) {
+    if matches!(op, Op::Scan { .. }) {
+        Some("a recurrence does not run on a processor yet".to_owned())
+    } else if matches!(dtype, DType::Bf16 | DType::F16) {
         Some(format!("{dtype} does not run on a processor yet"))
     } else if dtype == DType::F64 && of_f32 {
         Some(format!("`{}` of f64 does not run on a processor yet", op.name()))

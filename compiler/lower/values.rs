@@ -74,13 +74,17 @@ pub enum Kind {
     Product,
     /// A convolution, a pooling, or one of their gradients.
     Window,
+    /// A result of a recurrence.
+    Scan,
 }
 
 /// The kind of an operator.
 pub fn kind(op: &Op) -> Kind {
     match op {
         Op::Input(_) | Op::Variable(_) | Op::Seed | Op::Step => Kind::Leaf,
-        Op::Training | Op::Gradient(_) => unreachable!("unfold has replaced the leaves of a model"),
+        Op::Training | Op::Gradient(_) | Op::Slot(_) => {
+            unreachable!("unfold has replaced the leaves of a model")
+        }
         Op::Constant(..) | Op::Index { .. } => Kind::Number,
         Op::Random { .. } | Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_) => Kind::Element,
         Op::Stop | Op::Broadcast { .. } | Op::Transpose { .. } | Op::Reshape { .. } | Op::Slice { .. } => {
@@ -93,6 +97,7 @@ pub fn kind(op: &Op) -> Kind {
         Op::Convolve(_) | Op::ConvolveInput(..) | Op::ConvolveKernel(..) | Op::Pool(_) | Op::PoolInput(_) => {
             Kind::Window
         }
+        Op::Scan { .. } => Kind::Scan,
     }
 }
 

@@ -146,7 +146,12 @@ pub fn piece_op(op: &Op, cut: &Cut, piece: &Range<u64>, args: &[&Type], result: 
     }
     let axes = cut_result.axes;
     Some(match op {
-        Op::Input(_) | Op::Variable(_) | Op::Gradient(_) | Op::Random { .. } => return None,
+        Op::Input(_)
+        | Op::Variable(_)
+        | Op::Gradient(_)
+        | Op::Slot(_)
+        | Op::Random { .. }
+        | Op::Scan { .. } => return None,
         Op::Index { axis, .. } if along.as_ref().is_some_and(|(cut, _)| cut == axis) => return None,
         Op::Index { axis, .. } => Op::Index { axes, axis: *axis },
         Op::Broadcast { from, .. } => Op::Broadcast { axes, from: from.clone() },

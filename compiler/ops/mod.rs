@@ -23,6 +23,7 @@ mod pool_input;
 mod random;
 pub(crate) mod reduce;
 mod reshape;
+pub mod scan;
 mod select;
 mod shape;
 mod slice;
@@ -87,6 +88,8 @@ pub enum Op {
     Training,
     /// The gradient of the loss by a parameter. In a `Model` only: differentiation supplies it.
     Gradient(VariableId),
+    /// A state or a slice inside a recurrence. In a `Model` only, where its body is being checked.
+    Slot(u32),
     /// One number.
     Constant(Scalar, DType),
     /// The index along `axis`, as `i32`.
@@ -186,6 +189,14 @@ pub enum Op {
     Pool(Pooling),
     /// `(x, dy)`: gradient of pooling by its input; for a maximum it goes to the first largest of each window.
     PoolInput(Pooling),
+    // ---- turn after turn ----
+    /// One result of a recurrence. All its results have the same operands.
+    Scan {
+        /// The recurrence.
+        scan: scan::Shared,
+        /// Which result: the states' histories, then what is emitted.
+        result: usize,
+    },
 }
 
 /// Functions of one operand.
@@ -354,7 +365,7 @@ pub struct Rules {
 }
 
 /// The rules of all primitives, in the order of [`Op`]: for listing and explaining them.
-pub const ALL: [&Rules; 21] = [
+pub const ALL: [&Rules; 22] = [
     &leaves::RULES,
     &random::RULES,
     &unary::RULES,
@@ -376,6 +387,7 @@ pub const ALL: [&Rules; 21] = [
     &convolve_kernel::RULES,
     &pool::RULES,
     &pool_input::RULES,
+    &scan::RULES,
 ];
 
 /// The gradient rule of what passes no gradient on.
@@ -392,6 +404,7 @@ pub fn rules(op: &Op) -> &'static Rules {
         | Op::Seed
         | Op::Training
         | Op::Gradient(_)
+        | Op::Slot(_)
         | Op::Constant(..)
         | Op::Index { .. } => &leaves::RULES,
         Op::Random { .. } => &random::RULES,
@@ -414,6 +427,7 @@ pub fn rules(op: &Op) -> &'static Rules {
         Op::ConvolveKernel(..) => &convolve_kernel::RULES,
         Op::Pool(_) => &pool::RULES,
         Op::PoolInput(_) => &pool_input::RULES,
+        Op::Scan { .. } => &scan::RULES,
     }
 }
 
@@ -438,6 +452,7 @@ impl Op {
             Op::Seed => "seed",
             Op::Training => "training",
             Op::Gradient(_) => "gradient",
+            Op::Slot(_) => "slot",
             Op::Constant(..) => "constant",
             Op::Index { .. } => "index",
             Op::Unary(unary) => unary.name(),
@@ -463,7 +478,8 @@ impl Op {
             | Op::ConvolveInput(..)
             | Op::ConvolveKernel(..)
             | Op::Pool(_)
-            | Op::PoolInput(_) => rules(self).name,
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => rules(self).name,
         }
     }
 }

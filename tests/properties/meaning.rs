@@ -159,6 +159,29 @@ fn a_convolution_with_everything() {
     assert_eq!(apply(&op, &[&x, &w], &result), expected);
 }
 
+/// A running sum, forward and in reverse.
+#[test]
+fn a_recurrence_keeps_the_history_of_its_states() {
+    use strata::graph::{Graph, OriginId, Output};
+    use strata::model::Input;
+    use strata::ops::InputId;
+    use strata::ops::scan::{Scan, Shared};
+    use strata_grammar::Span;
+    let number = Type::scalar(DType::F32);
+    let input = |name: &str| Input { name: name.into(), ty: number.clone(), span: Span::default() };
+    let mut body = Graph::new([input("s"), input("x")].into(), [].into());
+    let [s, x] = [0, 1].map(|i| body.add(Op::Input(InputId(i)), &[], OriginId(0)));
+    let sum = body.add(Op::Binary(Binary::Add), &[s, x], OriginId(0));
+    body.outputs.push(Output { name: "s".into(), value: sum });
+    for (reverse, expected) in [(false, [0.0, 1.0, 3.0, 6.0]), (true, [6.0, 5.0, 3.0, 0.0])] {
+        let axis = Axis::named("time", 3);
+        let scan = Shared::new(Scan { body: body.clone(), states: 1, sequences: 1, axis, reverse });
+        let args = floats(&[Array::number(0.0), array(&[3], &[1.0, 2.0, 3.0])]);
+        let shown = if reverse { "`[6, 5, 3, 0]`" } else { "`[0, 1, 3, 6]`" };
+        assert_example(Op::Scan { scan, result: 0 }, &args, array(&[4], &expected), shown);
+    }
+}
+
 #[test]
 fn every_primitive_has_a_page_under_its_name() {
     for rules in ALL {
