@@ -1,6 +1,6 @@
 //! The index of the first largest element along one axis.
 
-use super::{Array, Cut, Need, Op, Problem, Rules, shape};
+use super::{Array, Cut, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::{self, Cost};
 use crate::types::{DType, Type};
 
@@ -12,6 +12,7 @@ pub const RULES: Rules = Rules {
     grad: super::no_gradient,
     cuts,
     cost,
+    lift: lift::one_axis_on,
     eval,
 };
 

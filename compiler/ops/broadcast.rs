@@ -1,6 +1,6 @@
 //! Repetition along new axes and along axes of size 1.
 
-use super::{Array, Backward, Cut, Need, Op, Problem, Rules, shape};
+use super::{Array, Backward, Cut, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::{Size, Type};
@@ -13,6 +13,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift: lift::one_axis_on,
     eval,
 };
 

@@ -1,6 +1,6 @@
 //! The same numbers as another dtype.
 
-use super::{Array, Backward, Op, Problem, Rules, array::limits, cut, shape};
+use super::{Array, Backward, Op, Problem, Rules, array::limits, cut, lift, shape};
 use crate::cost::{self, Cost};
 use crate::graph::ValueId;
 use crate::types::{DType, Type};
@@ -13,6 +13,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts: cut::elementwise,
     cost,
+    lift: lift::elementwise,
     eval,
 };
 

@@ -1,13 +1,21 @@
 //! Operands one after the other along one axis.
 
-use super::{Array, Backward, Cut, Need, Op, Problem, Rules, shape};
+use super::{Array, Backward, Cut, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::{Size, Type};
 
 /// What is true of `concat`.
-pub const RULES: Rules =
-    Rules { name: "concat", page: include_str!("../../specs/ops/concat.md"), infer, grad, cuts, cost, eval };
+pub const RULES: Rules = Rules {
+    name: "concat",
+    page: include_str!("../../specs/ops/concat.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    lift: lift::one_axis_on,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Concat { axis } = op else { unreachable!("the table of rules pairs them") };

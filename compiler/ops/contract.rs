@@ -1,5 +1,6 @@
 //! Sums of products: matrix products, inner and outer products, one for each index of the batch axes.
 
+use super::lift::Lift;
 use super::{Array, Backward, Cut, Need, Op, Problem, Reduction, Rules, array::each_index, shape, transpose};
 use crate::cost::{self, Cost};
 use crate::graph::ValueId;
@@ -13,6 +14,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift,
     eval,
 };
 
@@ -105,6 +107,26 @@ fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
         sum.iter().map(|(l, r)| Cut::partial(Reduction::Sum, &args[0].axes[*l], vec![piece(*l), piece(*r)])),
     );
     cuts
+}
+
+/// Turns are one more pair that stays, or one more free axis of the operand that has them.
+fn lift(lift: &mut Lift) -> ValueId {
+    let Op::Contract { batch, sum } = lift.op.clone() else { unreachable!("the table of rules pairs them") };
+    let (left, right) = (lift.args[0], lift.args[1]);
+    let [l, r] = [left.1, right.1].map(usize::from);
+    let shift = |pairs: &[(usize, usize)]| pairs.iter().map(|p| (p.0 + l, p.1 + r)).collect::<Vec<_>>();
+    let (mut batch, sum) = (shift(&batch), shift(&sum));
+    if left.1 && right.1 {
+        batch.insert(0, (0, 0));
+        return lift.add(Op::Contract { batch, sum }, &[left.0, right.0]);
+    }
+    // Free axes of the left come behind the batch, those of the right behind both.
+    let free = lift.graph.ty(left.0).rank() - batch.len() - sum.len();
+    let at = if left.1 { batch.len() } else { batch.len() + free };
+    let value = lift.add(Op::Contract { batch, sum }, &[left.0, right.0]);
+    let rank = lift.graph.ty(value).rank();
+    let order: Vec<usize> = [at].into_iter().chain((0..rank).filter(|axis| *axis != at)).collect();
+    if at == 0 { value } else { lift.add(Op::Transpose { order }, &[value]) }
 }
 
 fn cost(op: &Op, args: &[&Type], result: &Type) -> Cost {

@@ -1,5 +1,6 @@
 //! A kernel moved over the spatial axes of its input.
 
+use super::lift::{self, Lift};
 use super::{
     Array, Backward, Convolution, Cut, Join, Need, Op, Problem, Reduction, Rules, Window, array::each_index,
     shape,
@@ -16,6 +17,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift,
     eval,
 };
 
@@ -120,6 +122,16 @@ impl Channels {
 pub(super) fn windows(convolution: &Convolution, w: &Type) -> Vec<Window> {
     let spatial = &w.axes[..w.rank() - 2];
     convolution.windows(spatial).expect("the shape rule has asked for the windows")
+}
+
+/// Turns and examples are one axis, where the kernel is the same in every turn.
+fn lift(lift: &mut Lift) -> ValueId {
+    if lift.args[1].1 {
+        return lift::turn_by_turn(lift);
+    }
+    let (x, w) = (lift.merged(0), lift.args[1].0);
+    let value = lift.add(lift.op.clone(), &[x, w]);
+    lift.parted(value)
 }
 
 fn cost(_op: &Op, args: &[&Type], result: &Type) -> Cost {

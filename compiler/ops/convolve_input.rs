@@ -1,6 +1,7 @@
 //! The gradient of a convolution by its input: each output's gradient spread over the inputs it saw.
 
 use super::convolve::{self, Channels};
+use super::lift::{self, Lift};
 use super::{Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
@@ -14,6 +15,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift,
     eval,
 };
 
@@ -54,6 +56,20 @@ fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
         cuts.push(Cut { extent: groups, join, needs: vec![piece(last, outputs), piece(last, outputs)] });
     }
     cuts
+}
+
+/// Turns and examples are one axis, where the kernel is the same in every turn.
+fn lift(lift: &mut Lift) -> ValueId {
+    let Op::ConvolveInput(convolution, axes) = lift.op.clone() else {
+        unreachable!("the table of rules pairs them")
+    };
+    if lift.args[1].1 {
+        return lift::turn_by_turn(lift);
+    }
+    let axes = lift.merged_axes(&axes);
+    let (dy, w) = (lift.merged(0), lift.args[1].0);
+    let value = lift.add(Op::ConvolveInput(convolution, axes), &[dy, w]);
+    lift.parted(value)
 }
 
 fn cost(_op: &Op, args: &[&Type], result: &Type) -> Cost {

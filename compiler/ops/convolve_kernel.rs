@@ -1,7 +1,7 @@
 //! The gradient of a convolution by its kernel: for every tap, the products of what it saw and what came out.
 
 use super::convolve::{self, Channels};
-use super::{Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, Window, shape};
+use super::{Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, Window, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::Type;
@@ -14,6 +14,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift: lift::turn_by_turn,
     eval,
 };
 

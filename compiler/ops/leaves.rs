@@ -1,6 +1,6 @@
 //! Values without operands: inputs, variables, the step and the seed, constants, indices.
 
-use super::{Array, Cut, Op, Problem, Rules, shape};
+use super::{Array, Cut, Op, Problem, Rules, lift, shape};
 use crate::cost::Cost;
 use crate::types::{DType, Type};
 
@@ -12,6 +12,7 @@ pub const RULES: Rules = Rules {
     grad: super::no_gradient,
     cuts,
     cost,
+    lift: lift::fixed,
     eval,
 };
 

@@ -17,6 +17,7 @@ mod convolve_input;
 mod convolve_kernel;
 mod cut;
 mod leaves;
+pub mod lift;
 mod pad;
 mod pool;
 mod pool_input;
@@ -359,6 +360,8 @@ pub struct Rules {
     pub cuts: fn(&Op, &[&Type], &Type) -> Vec<Cut>,
     /// What computing it once takes: operator, operands, result; sizes known.
     pub cost: fn(&Op, &[&Type], &Type) -> Cost,
+    /// How it runs for all turns of a recurrence at once.
+    pub lift: fn(&mut lift::Lift) -> ValueId,
     /// What it means: operator, operands, type of the result; sizes known. Integers may lie outside their
     /// dtype and are yet to be wrapped around.
     pub eval: fn(&Op, &[&Array], &Type) -> Array,

@@ -1,13 +1,21 @@
 //! Zeros before and after one axis.
 
-use super::{Array, Backward, Cut, Need, Op, Problem, Rules, Window, shape};
+use super::{Array, Backward, Cut, Need, Op, Problem, Rules, Window, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::Type;
 
 /// What is true of `pad`.
-pub const RULES: Rules =
-    Rules { name: "pad", page: include_str!("../../specs/ops/pad.md"), infer, grad, cuts, cost, eval };
+pub const RULES: Rules = Rules {
+    name: "pad",
+    page: include_str!("../../specs/ops/pad.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    lift: lift::one_axis_on,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Pad { axis, low, high } = op else { unreachable!("the table of rules pairs them") };

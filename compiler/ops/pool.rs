@@ -1,5 +1,6 @@
 //! The sum or the largest of each window of the spatial axes.
 
+use super::lift::Lift;
 use super::{
     Array, Backward, Cut, Need, Op, Pooling, Problem, Reduction, Rules, Window, array::each_index, binary,
     reduce, shape,
@@ -9,8 +10,16 @@ use crate::graph::ValueId;
 use crate::types::Type;
 
 /// What is true of `pool`.
-pub const RULES: Rules =
-    Rules { name: "pool", page: include_str!("../../specs/ops/pool.md"), infer, grad, cuts, cost, eval };
+pub const RULES: Rules = Rules {
+    name: "pool",
+    page: include_str!("../../specs/ops/pool.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    lift,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Pool(pooling) = op else { unreachable!("the table of rules pairs them") };
@@ -52,6 +61,13 @@ fn cuts(op: &Op, _args: &[&Type], result: &Type) -> Vec<Cut> {
 /// The windows of a pooling that the shape rule has passed.
 pub(super) fn windows(pooling: &Pooling) -> Vec<Window> {
     pooling.windows().expect("the shape rule has asked for the windows")
+}
+
+/// Turns and examples are one axis.
+fn lift(lift: &mut Lift) -> ValueId {
+    let x = lift.merged(0);
+    let value = lift.add(lift.op.clone(), &[x]);
+    lift.parted(value)
 }
 
 fn cost(op: &Op, args: &[&Type], result: &Type) -> Cost {

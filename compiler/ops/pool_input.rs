@@ -1,5 +1,6 @@
 //! The gradient of pooling by its input.
 
+use super::lift::Lift;
 use super::{
     Array, Backward, Cut, Join, Need, Op, Problem, Reduction, Rules, arg_max, array::each_index, pool, shape,
 };
@@ -15,6 +16,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift,
     eval,
 };
 
@@ -61,6 +63,13 @@ fn cuts(op: &Op, args: &[&Type], result: &Type) -> Vec<Cut> {
         }
     }
     cuts
+}
+
+/// Turns and examples are one axis.
+fn lift(lift: &mut Lift) -> ValueId {
+    let (x, dy) = (lift.merged(0), lift.merged(1));
+    let value = lift.add(lift.op.clone(), &[x, dy]);
+    lift.parted(value)
 }
 
 fn cost(op: &Op, args: &[&Type], result: &Type) -> Cost {

@@ -1,6 +1,6 @@
 //! Uniform random numbers, each a function of seed, stream, step and element index.
 
-use super::{Array, Cut, Need, Op, Problem, Rules, shape};
+use super::{Array, Cut, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::{self, Cost};
 use crate::types::{DType, Type};
 use strata_runtime::kernels::random::Draw;
@@ -13,6 +13,7 @@ pub const RULES: Rules = Rules {
     grad: super::no_gradient,
     cuts,
     cost,
+    lift: lift::turn_by_turn,
     eval,
 };
 

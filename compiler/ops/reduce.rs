@@ -2,15 +2,23 @@
 
 use super::{
     Array, Backward, Binary, Cut, Need, Op, Problem, Reduction, Rules, array::each_index, array::limits,
-    binary, shape,
+    binary, lift, shape,
 };
 use crate::cost::{self, Cost};
 use crate::graph::ValueId;
 use crate::types::{DType, Type};
 
 /// What is true of `reduce`.
-pub const RULES: Rules =
-    Rules { name: "reduce", page: include_str!("../../specs/ops/reduce.md"), infer, grad, cuts, cost, eval };
+pub const RULES: Rules = Rules {
+    name: "reduce",
+    page: include_str!("../../specs/ops/reduce.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    lift: lift::one_axis_on,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Reduce { axes, .. } = op else { unreachable!("the table of rules pairs them") };

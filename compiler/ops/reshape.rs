@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Array, Backward, Cut, Join, Need, Op, Problem, Rules, shape};
+use super::{Array, Backward, Cut, Join, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::{Axis, Type};
@@ -15,6 +15,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts,
     cost,
+    lift: lift::one_axis_on,
     eval,
 };
 

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::{Array, Cut, Op, Problem, Rules, no_gradient};
+use super::{Array, Cut, Op, Problem, Rules, lift, no_gradient};
 use crate::cost::{self, Cost};
 use crate::graph::Graph;
 use crate::reference::{Environment, evaluate};
@@ -19,6 +19,7 @@ pub const RULES: Rules = Rules {
     grad: no_gradient,
     cuts,
     cost,
+    lift: lift::turn_by_turn,
     eval,
 };
 

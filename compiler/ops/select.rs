@@ -1,6 +1,6 @@
 //! One of two values, element by element.
 
-use super::{Array, Backward, Op, Problem, Rules, cut, shape};
+use super::{Array, Backward, Op, Problem, Rules, cut, lift, shape};
 use crate::cost::{self, Cost};
 use crate::graph::ValueId;
 use crate::types::Type;
@@ -13,6 +13,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts: cut::elementwise,
     cost,
+    lift: lift::elementwise,
     eval,
 };
 

@@ -1,13 +1,21 @@
 //! A stretch of one axis.
 
-use super::{Array, Backward, Cut, Need, Op, Problem, Rules, shape};
+use super::{Array, Backward, Cut, Need, Op, Problem, Rules, lift, shape};
 use crate::cost::Cost;
 use crate::graph::ValueId;
 use crate::types::Type;
 
 /// What is true of `slice`.
-pub const RULES: Rules =
-    Rules { name: "slice", page: include_str!("../../specs/ops/slice.md"), infer, grad, cuts, cost, eval };
+pub const RULES: Rules = Rules {
+    name: "slice",
+    page: include_str!("../../specs/ops/slice.md"),
+    infer,
+    grad,
+    cuts,
+    cost,
+    lift: lift::one_axis_on,
+    eval,
+};
 
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Slice { axis, start, end } = op else { unreachable!("the table of rules pairs them") };

@@ -1,6 +1,6 @@
 //! The same numbers, where gradients stop.
 
-use super::{Array, Op, Problem, Rules, cut, shape};
+use super::{Array, Op, Problem, Rules, cut, lift, shape};
 use crate::cost::Cost;
 use crate::types::Type;
 
@@ -12,6 +12,7 @@ pub const RULES: Rules = Rules {
     grad: super::no_gradient,
     cuts: cut::elementwise,
     cost,
+    lift: lift::elementwise,
     eval,
 };
 

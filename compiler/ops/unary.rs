@@ -1,6 +1,6 @@
 //! Functions of one operand, element by element.
 
-use super::{Array, Backward, Binary, Op, Problem, Rules, Unary, cut, shape};
+use super::{Array, Backward, Binary, Op, Problem, Rules, Unary, cut, lift, shape};
 use crate::cost::{self, Cost};
 use crate::graph::ValueId;
 use crate::types::Type;
@@ -13,6 +13,7 @@ pub const RULES: Rules = Rules {
     grad,
     cuts: cut::elementwise,
     cost,
+    lift: lift::elementwise,
     eval,
 };
 
