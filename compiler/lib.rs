@@ -48,7 +48,7 @@ pub struct Analysis {
 /// Reads the spec `root` through `read`, asks `facts` about its data files, and checks it.
 pub fn analyse(
     root: &str,
-    read: &mut dyn FnMut(&str) -> Result<String, String>,
+    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     facts: &mut dyn FnMut(&Loaded) -> DataFacts,
     settings: &Settings,
 ) -> Analysis {

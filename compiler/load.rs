@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use strata_grammar::ast::{File, Item};
-use strata_grammar::{Code, Diagnostic, FileId, Source, Sources, Span, parse};
+use strata_grammar::{Code, Diagnostic, FileId, NotUtf8, Source, Sources, Span, decode, parse};
 
 /// Everything that one compilation reads.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Loaded {
     pub files: Vec<File>,
     /// What was wrong with texts and `use` lines.
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether a used file is missing, so that names may be missing too.
+    /// Whether a file is missing or no text, so that names may be missing too.
     pub incomplete: bool,
 }
 
@@ -67,8 +67,8 @@ fn library() -> &'static Library {
 }
 
 /// Reads and parses the file `root` (a path as the user gave it) and all that it uses, through `read`, which
-/// returns a file's text or why there is none.
-pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<String, String>) -> Loaded {
+/// returns a file's bytes or why there are none.
+pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Loaded {
     let library = library();
     let mut loader = Loader {
         read,
@@ -82,8 +82,12 @@ pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<String, String>) ->
             incomplete: false,
         },
     };
-    match (loader.read)(root) {
-        Ok(text) => loader.add(root, text),
+    match (loader.read)(root).map(decode) {
+        Ok(Ok(text)) => loader.add(root, text),
+        Ok(Err(found)) => {
+            let found = loader.refuse(root, &found);
+            loader.loaded.diagnostics.push(found);
+        }
         Err(reason) => {
             // The tree of an empty text stands in, so that there always is a root.
             loader.add(root, String::new());
@@ -97,7 +101,7 @@ pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<String, String>) ->
 }
 
 struct Loader<'r> {
-    read: &'r mut dyn FnMut(&str) -> Result<String, String>,
+    read: &'r mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     /// The files whose uses are being followed, outermost first.
     active: Vec<String>,
     /// Files that were met, those that could not be read included.
@@ -139,6 +143,14 @@ impl Loader<'_> {
         self.active.pop();
     }
 
+    /// Takes in a file that is no text: what can be shown of it, and the tree of an empty one.
+    fn refuse(&mut self, name: &str, found: &NotUtf8) -> Diagnostic {
+        let id = self.loaded.sources.add(Source::new(name, found.shown.as_str()));
+        self.loaded.files.push(parse(id, &Source::new(name, "")).file);
+        self.loaded.incomplete = true;
+        found.diagnostic(id)
+    }
+
     fn follow(&mut self, from: &str, path: &str, span: Span) {
         let folder = Path::new(from).parent().unwrap_or(Path::new(""));
         let target = normal(&folder.join(path));
@@ -160,8 +172,13 @@ impl Loader<'_> {
             self.loaded.diagnostics.push(Diagnostic::error(Code::MissingFile, span, message));
             return;
         }
-        match (self.read)(&target) {
-            Ok(text) => self.add(&target, text),
+        match (self.read)(&target).map(decode) {
+            Ok(Ok(text)) => self.add(&target, text),
+            Ok(Err(found)) => {
+                self.known.push(target.clone());
+                let found = self.refuse(&target, &found).label(span, "used here");
+                self.loaded.diagnostics.push(found);
+            }
             Err(reason) => {
                 self.known.push(target.clone());
                 self.loaded.incomplete = true;

@@ -188,10 +188,11 @@ impl Model {
         trained.map(|v| v.ty.elements() as u64).sum()
     }
 
-    /// Whether a variable is an optimizer's memory, which evaluation does not need.
+    /// Whether a variable is an optimizer's memory, or that of a layer it calls, which evaluation does not need.
     pub fn is_memory(&self, variable: &Variable) -> bool {
-        let region = self.regions.get(variable.region.0 as usize);
-        region.is_some_and(|region| region.kind == RegionKind::Optimizer)
+        let region = |id: RegionId| self.regions.get(id.0 as usize);
+        let mut outwards = std::iter::successors(region(variable.region), |inner| inner.parent.and_then(region));
+        outwards.any(|region| region.kind == RegionKind::Optimizer)
     }
 
     /// Stands for what the model computes: equal where every step is. Independent of where its text stands.

@@ -114,6 +114,8 @@ impl Severity {
 /// A diagnostic with the texts it speaks of: what miette's renderers take.
 ///
 /// A renderer shows places of one text. Labels that lie in another than the primary one become related notes.
+/// There is no code for miette, which would put it on a line of its own: what renders a report begins its first line
+/// with [`Report::head`].
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What is wrong.
@@ -133,14 +135,19 @@ impl Report {
         Report { diagnostic: diagnostic.clone(), source: excerpt(diagnostic.primary.span), elsewhere }
     }
 
+    /// What the first line begins with: `error[code]:`
+    pub fn head(&self) -> String {
+        format!("{}[{}]:", self.diagnostic.severity.name(), self.diagnostic.code.name())
+    }
+
     /// One line: `file:line:column: error[code]: message`, line and column counted from 1 in characters.
     pub fn short(&self) -> String {
-        let Diagnostic { code, severity, message, primary, .. } = &self.diagnostic;
+        let Diagnostic { message, primary, .. } = &self.diagnostic;
         let source = &self.source.0;
         let at = source.line_column(primary.span.start as usize);
         let column = source.line(at.line).char_indices().take_while(|(byte, _)| *byte < at.column).count();
         let (line, column) = (at.line + 1, column + 1);
-        format!("{}:{line}:{column}: {}[{}]: {message}", source.name, severity.name(), code.name())
+        format!("{}:{line}:{column}: {} {message}", source.name, self.head())
     }
 }
 
@@ -153,10 +160,6 @@ impl fmt::Display for Report {
 impl std::error::Error for Report {}
 
 impl miette::Diagnostic for Report {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.diagnostic.code.name()))
-    }
-
     fn severity(&self) -> Option<miette::Severity> {
         Some(match self.diagnostic.severity {
             Severity::Error => miette::Severity::Error,
@@ -287,6 +290,8 @@ codes! {
     // ---- files ----
     /// A file that `use` names cannot be read.
     MissingFile = "missing-file",
+    /// A file that is not UTF-8 text.
+    NotUtf8 = "not-utf8",
     /// Files use each other in a circle.
     UseCycle = "use-cycle",
     // ---- names ----

@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod diagnostic;
+mod encoding;
 mod lex;
 mod parse;
 mod print;
@@ -10,6 +11,7 @@ pub mod source;
 pub mod spelling;
 
 pub use diagnostic::{Code, Diagnostic, Edit, Label, Report, Severity};
+pub use encoding::{NotUtf8, decode};
 pub use parse::{Parsed, parse};
 pub use print::print;
 pub use source::{FileId, LineColumn, Source, Sources, Span};

@@ -53,6 +53,7 @@ fn check_says_everything_in_every_format() {
     fs::write(folder.path().join("tiny.model"), text).unwrap();
     let long = strata(folder.path(), &["check", "tiny.model"]).bad(&["three", "logit", "2 errors"]);
     assert!(!long.err.contains('\u{1b}'), "no colours where there is no terminal");
+    assert!(long.err.starts_with("error[unknown-name]: "), "{}", long.err);
     let short = strata(folder.path(), &["check", "tiny.model", "--format", "short"]).bad(&[]);
     let lines: Vec<&str> = short.err.lines().collect();
     assert!(lines[0].starts_with("tiny.model:6:28: error[unknown-name]: "), "{lines:?}");
@@ -303,6 +304,28 @@ fn interrupted_runs_end_with_the_bits_of_the_uninterrupted() {
     assert_eq!(story(folder.path()), story(whole.path()));
 }
 
+/// What a run names at its end works as it is written, with what the command line bound and nothing twice.
+#[test]
+fn a_run_names_commands_that_work() {
+    let folder = tiny();
+    fs::create_dir(folder.path().join("deep er")).unwrap();
+    fs::rename(folder.path().join("tiny.csv"), folder.path().join("deep er/tiny.csv")).unwrap();
+    let train = ["train", "tiny.model", "--set", "units=5", "--data", "deep er", "--epochs", "2"];
+    let done = strata(folder.path(), &train).good();
+    let named = |word: &str| {
+        let line =
+            done.err.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{}", done.err));
+        line.trim().to_string()
+    };
+    let resume = named("--resume");
+    assert_eq!(resume.matches("--epochs").count(), 1, "{resume}");
+    for line in [named(" eval "), resume.replace("--epochs N", "--epochs 3")] {
+        let mut shell = std::process::Command::new("sh");
+        shell.current_dir(folder.path()).args(["-c", &line]).env_remove("STRATA_DATA");
+        support::Done::from(shell.output().unwrap()).good();
+    }
+}
+
 #[test]
 fn a_finished_run_can_be_lengthened() {
     let long = tiny();
@@ -317,13 +340,20 @@ fn a_finished_run_can_be_lengthened() {
 
 #[test]
 fn every_optimizer_trains() {
-    for optimizer in
-        ["sgd(rate: 0.3)", "momentum(rate: 0.1, nesterov: true)", "adam(rate: 0.02)", "adamw(rate: 0.02)"]
-    {
+    for optimizer in [
+        "sgd(rate: 0.3)",
+        "momentum(rate: 0.1, nesterov: true)",
+        "adam(rate: 0.02)",
+        "adamw(rate: 0.02)",
+        "rmsprop(rate: 0.01)",
+        "adagrad(rate: 0.1)",
+    ] {
         let folder = tiny_with("momentum(rate: 0.1, momentum: 0.9)", optimizer);
         let lines = strata(folder.path(), &["train", "tiny.model", "--json", "--threads", "1"]).good().json();
         let accuracy = lines.last().unwrap()["reached"]["test"]["accuracy"].as_f64().unwrap();
         assert!(accuracy > 0.9, "{optimizer}: {accuracy}");
+        let kept = tensors(&run_folder(folder.path()).join("final.safetensors"));
+        assert_eq!(kept.len(), 4, "{optimizer}: only parameters are kept at the end");
     }
 }
 

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Trial::test(name.to_string(), run)
     };
     let mut trials = vec![
+        test("spec/no text", spec_no_text),
         test("data/missing", data_missing),
         test("data/empty", data_empty),
         test("data/truncated", data_truncated),
@@ -58,6 +59,32 @@ fn main() -> ExitCode {
     );
     trials.push(test("folder/a full disk", full_disk).with_ignored_flag(!can_mount()));
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+// ---- specs ----
+
+fn spec_no_text() {
+    let folder = tiny();
+    let path = folder.path().join("tiny.model");
+    let old: Vec<u8> = "// größe\n".chars().map(|c| c as u8).chain(TINY.bytes()).collect();
+    for (bytes, word) in [
+        (old.clone(), "tiny.model:1:6: error[not-utf8]: byte 0xF6 in line 1, at offset 5"),
+        (vec![0xff, 0xfe, b'm', 0], "UTF-16"),
+        (fs::read(std::env::current_exe().unwrap()).unwrap(), "tiny.model:"),
+    ] {
+        fs::write(&path, &bytes).unwrap();
+        for name in ["check", "train", "fmt"] {
+            let done = strata(folder.path(), &[name, "tiny.model", "--format", "short"]);
+            let done = done.bad(&["error[not-utf8]", word]);
+            assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    fs::write(folder.path().join("old.model"), old).unwrap();
+    let text = TINY.replace("dense(3)", "block(3)");
+    fs::write(&path, format!("use \"old.model\"\n{text}")).unwrap();
+    let done = strata(folder.path(), &["check", "tiny.model"]).bad(&["old.model:1:6", "tiny.model:1:5"]);
+    assert_eq!(done.err.matches("error[").count(), 1, "{}", done.err);
 }
 
 // ---- data ----

@@ -23,9 +23,9 @@ pub fn load_case(path: &Path, text: &str) -> Loaded {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     load(&name, &mut |wanted: &str| {
         if wanted == name {
-            Ok(text.to_string())
+            Ok(text.as_bytes().to_vec())
         } else {
-            std::fs::read_to_string(folder.join(wanted)).map_err(|e| reason(&e))
+            std::fs::read(folder.join(wanted)).map_err(|e| reason(&e))
         }
     })
 }

@@ -1,6 +1,6 @@
 //! The body of a model or layer, elaborated with its parameters bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use strata_grammar::ast::{Definition, Train};
@@ -31,6 +31,8 @@ pub(super) struct Frame<'a> {
     pub(super) as_names: HashMap<String, Span>,
     /// Groups that were opened.
     pub(super) groups: HashMap<String, RegionId>,
+    /// Names that nothing binds and nothing is spelled like, which was said at their first use.
+    pub(super) unbound: HashSet<String>,
     /// What `..` in the signature stands for.
     pub(super) rest: Option<Rest>,
     /// What `float`, `int` and `tensor` in the signature stand for.
@@ -75,6 +77,7 @@ impl<'a> Frame<'a> {
             counters: HashMap::new(),
             as_names: HashMap::new(),
             groups: HashMap::new(),
+            unbound: HashSet::new(),
             rest: None,
             dtypes: HashMap::new(),
             returned: None,

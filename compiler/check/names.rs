@@ -100,9 +100,17 @@ impl<'a> Checker<'a> {
         self.report(found);
     }
 
-    /// Says that nothing is called `name`. Silent where it may come from a file that is missing.
+    /// Says that nothing is called `name`. Silent where it may come from a file that is missing, and where the same
+    /// missing line was asked for before.
     pub(super) fn unknown_name(&mut self, name: &Ident, callee: bool) {
         if (callee && self.excused(&name.text)) || self.globals.broken.contains(&name.text) {
+            return;
+        }
+        if name.text == "last" && self.diagnostics.iter().any(|found| found.code == Code::NotYet) {
+            // The recurrence that it is the end of was answered.
+            return;
+        }
+        if self.frames.last().is_some_and(|frame| frame.unbound.contains(&name.text)) {
             return;
         }
         if let Some(what) = PLANNED.iter().find(|(planned, _)| *planned == name.text) {
@@ -123,8 +131,13 @@ impl<'a> Checker<'a> {
             format!("nothing is called `{}` here", name.text),
         );
         if let Some(near) = near {
-            found = found.help(format!("did you mean `{near}`?")).edit(name.span, near);
-        } else if let Some(data) = self.globals.data.get(name.text.as_str()) {
+            self.report(found.help(format!("did you mean `{near}`?")).edit(name.span, near));
+            return;
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            frame.unbound.insert(name.text.clone());
+        }
+        if let Some(data) = self.globals.data.get(name.text.as_str()) {
             found = found
                 .label(data.span, format!("`{}` is data", name.text))
                 .help("a model gets its data through `input`; `feed` in `train` connects the two");

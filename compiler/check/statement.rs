@@ -86,6 +86,8 @@ impl<'a> Checker<'a> {
                 .label(first.span, "the first")
                 .help(format!("give one of the two another name, as in `{}2`", name.text));
             self.report(found);
+            // Which of the two is meant from here on cannot be told.
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
             return;
         }
         let value = match self.declared_type(ty, true) {
@@ -687,7 +689,9 @@ impl<'a> Checker<'a> {
     /// Indices, without a word where they are wrong: `bind_target` says it.
     fn indices_quietly(&mut self, name: &'a FamilyRef) -> Option<Vec<Index>> {
         let said = self.diagnostics.len();
+        let unbound = self.frame().unbound.clone();
         let index = self.indices(&name.indices);
+        self.frame().unbound = unbound;
         for unsaid in self.diagnostics.drain(said..) {
             self.said.remove(&(unsaid.code, unsaid.primary.span));
         }
@@ -731,7 +735,13 @@ impl<'a> Checker<'a> {
             return;
         }
         self.build.named.push(name.name.text.clone());
-        let Some(index) = self.indices(&name.indices) else { return };
+        let Some(index) = self.indices(&name.indices) else {
+            // It may be any member, so that nothing can be said of those that are read.
+            let scope = &mut self.frame().scope;
+            scope.families.remove(&name.name.text);
+            scope.set(&name.name.text, Value::Unknown, name.span);
+            return;
+        };
         let text = member_text(&name.name.text, &index);
         self.hint(name.span, text.clone(), &value, None);
         if self.frame().is_model

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use strata_grammar::{Source, Sources, parse, print};
+use strata_grammar::{Source, Sources, decode, parse, print};
 
 use crate::messages::{self, Failure, Format};
 
@@ -31,7 +31,15 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut others = 0;
     for path in &args.files {
         let name = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|e| Failure::Message(format!("{name}: {e}")))?;
+        let bytes = fs::read(path).map_err(|e| Failure::Message(format!("{name}: {e}")))?;
+        let text = match decode(bytes) {
+            Ok(text) => text,
+            Err(found) => {
+                let id = sources.add(Source::new(name.as_str(), found.shown.as_str()));
+                diagnostics.push(found.diagnostic(id));
+                continue;
+            }
+        };
         let id = sources.add(Source::new(name.as_str(), text));
         let source = sources.get(id).clone();
         let parsed = parse(id, &source);

@@ -85,9 +85,9 @@ pub fn settings(set: &[(String, String)], data: &[PathBuf]) -> Settings {
     Settings { set: set.to_vec(), data: data.iter().cloned().chain(env).collect() }
 }
 
-/// The text of a file, or why there is none.
-pub fn read(path: &str) -> Result<String, String> {
-    std::fs::read_to_string(Path::new(path)).map_err(|error| error.to_string())
+/// The bytes of a file, or why there are none.
+pub fn read(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(Path::new(path)).map_err(|error| error.to_string())
 }
 
 impl Spec {

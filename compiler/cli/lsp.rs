@@ -213,7 +213,7 @@ impl Desk {
 /// not take the editor's server down with it.
 fn analyse(path: &Path, texts: &BTreeMap<PathBuf, String>, facts: &mut Facts) -> Option<Analysis> {
     let mut read = |path: &str| match texts.get(Path::new(path)) {
-        Some(text) => Ok(text.clone()),
+        Some(text) => Ok(text.clone().into_bytes()),
         None => front::read(path),
     };
     let settings = front::settings(&[], &[]);

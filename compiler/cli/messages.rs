@@ -98,7 +98,10 @@ pub fn show(diagnostics: &[Diagnostic], sources: &Sources, format: Format) -> Re
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.severity));
     let mut text = String::new();
-    for diagnostic in &sorted {
+    for (at, diagnostic) in sorted.iter().enumerate() {
+        if at > 0 && format != Format::Short {
+            text.push('\n');
+        }
         text += &render(&Report::new(diagnostic, sources), format);
     }
     let errors = sorted.iter().filter(|d| d.severity == Severity::Error).count();
@@ -124,20 +127,28 @@ pub fn count(number: usize, noun: &str) -> String {
 }
 
 fn render(report: &Report, format: Format) -> String {
-    let theme = match format {
+    let mut theme = match format {
         Format::Short => return format!("{}\n", report.short()),
         Format::Plain => GraphicalTheme::unicode_nocolor(),
         Format::Fancy => GraphicalTheme::unicode(),
         Format::Auto if terminal_with_colours() => GraphicalTheme::unicode(),
         Format::Auto => GraphicalTheme::unicode_nocolor(),
     };
+    // The sign that miette begins a message with becomes the head, so that the first line is all of it.
+    let signs = &mut theme.characters;
+    let sign = match report.diagnostic.severity {
+        Severity::Error => &mut signs.error,
+        Severity::Warning => &mut signs.warning,
+        Severity::Note => &mut signs.advice,
+    };
+    *sign = report.head();
     let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1);
     let mut text = String::new();
     // Writing to a string cannot fail, and spans were moved into their texts; should it fail all the same,
     // the one line still says everything.
     match handler.render_report(&mut text, report) {
-        Ok(()) => text,
+        Ok(()) => text.trim_start().to_string(),
         Err(_) => format!("{}\n", report.short()),
     }
 }

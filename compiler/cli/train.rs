@@ -265,8 +265,8 @@ fn finish(
 ) -> Result<(), Failure> {
     record.settle()?;
     let folder = record.folder().to_path_buf();
-    let go_on = go_on(args, &folder);
     if *end == End::Asked {
+        let go_on = go_on(args, &folder, &limit(args));
         if args.json {
             record::json_line(
                 &json!({ "event": "stopped", "step": place.step, "folder": folder, "resume": go_on }),
@@ -300,12 +300,12 @@ fn finish(
         record::json_line(&line)?;
     }
     if !args.quiet && !args.json {
-        summary(args, record, (place, end), &go_on);
+        summary(args, record, (place, end));
     }
     Ok(())
 }
 
-fn summary(args: &Args, record: &Record, (place, end): (&Place, &End), go_on: &str) {
+fn summary(args: &Args, record: &Record, (place, end): (&Place, &End)) {
     let why = match end {
         End::Limit(_) | End::Asked => String::new(),
         End::Metric { metric, value } => format!(": {metric} is {}", log::number(*value)),
@@ -316,14 +316,13 @@ fn summary(args: &Args, record: &Record, (place, end): (&Place, &End), go_on: &s
         say(&format!("  {name}: {}", record::in_words(outputs)));
     }
     let folder = record.folder().display();
-    let spec_path = args.spec.spec.display();
-    let program = program();
-    let example = record.reached.first().map_or(String::new(), |(name, _)| format!(" --on {name}"));
+    let params = ["--params".to_string(), format!("{folder}/final.safetensors")].into_iter();
+    let eval = params.chain(option("on", record.reached.first().map(|(name, _)| name.clone())));
     say(&format!("everything lies in {folder}/"));
     say("  final.safetensors  the parameters:");
-    say(&format!("    {program} eval {spec_path} --params {folder}/final.safetensors{example}"));
+    say(&format!("    {}", in_words("eval", args, eval)));
     say("  last.safetensors   the run's state, to go on from:");
-    say(&format!("    {go_on} --epochs N"));
+    say(&format!("    {}", go_on(args, record.folder(), &["--epochs".into(), "N".into()])));
     say("  curves.svg, metrics.jsonl, and events for TensorBoard:");
     say(&format!("    tensorboard --logdir {}", args.out.display()));
 }
@@ -333,23 +332,33 @@ fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "strata".into())
 }
 
-/// The command that goes on with this run.
-fn go_on(args: &Args, folder: &Path) -> String {
-    let mut words = vec![program(), "train".into(), args.spec.spec.display().to_string()];
-    words.extend(["--resume".into(), folder.display().to_string()]);
-    let mut option = |name: &str, value: Option<String>| {
-        words.extend(value.into_iter().flat_map(|value| [format!("--{name}"), value]));
-    };
-    option("epochs", args.epochs.map(|n| n.to_string()));
-    option("steps", args.steps.map(|n| n.to_string()));
-    option("threads", args.threads.map(|n| n.to_string()));
-    option("model", args.spec.model.clone());
-    for (name, value) in &args.spec.set {
-        option("set", Some(format!("{name}={value}")));
-    }
-    for folder in &args.data.folders {
-        option("data", Some(folder.display().to_string()));
-    }
+/// The command that goes on with this run until `limit`, words of the command line.
+fn go_on(args: &Args, folder: &Path, limit: &[String]) -> String {
+    let resume = ["--resume".to_string(), folder.display().to_string()];
+    let threads = option("threads", args.threads.map(|n| n.to_string()));
+    in_words("train", args, resume.into_iter().chain(limit.iter().cloned()).chain(threads))
+}
+
+/// Where the command line asked the run to end.
+fn limit(args: &Args) -> Vec<String> {
+    let epochs = option("epochs", args.epochs.map(|n| n.to_string()));
+    epochs.chain(option("steps", args.steps.map(|n| n.to_string()))).collect()
+}
+
+fn option(name: &str, value: Option<String>) -> impl Iterator<Item = String> {
+    value.into_iter().flat_map(move |value| [format!("--{name}"), value])
+}
+
+/// A command on the same spec, bound as it is here.
+fn in_words(command: &str, args: &Args, own: impl Iterator<Item = String>) -> String {
+    let mut words = vec![program(), command.to_string(), args.spec.spec.display().to_string()];
+    words.extend(own);
+    words.extend(option("model", args.spec.model.clone()));
+    words.extend(
+        args.spec.set.iter().flat_map(|(name, value)| option("set", Some(format!("{name}={value}")))),
+    );
+    let folders = args.data.folders.iter();
+    words.extend(folders.flat_map(|folder| option("data", Some(folder.display().to_string()))));
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

@@ -3,5 +3,6 @@
 mod graphs;
 mod long;
 mod machine;
+mod optimizers;
 mod primitives;
 mod training;
