@@ -108,6 +108,13 @@ impl<'a> Checker<'a> {
         self.frames.last().is_some_and(|frame| self.loaded.in_library(frame.definition.span))
     }
 
+    /// Whether a part of its text could not be read, which was said: a line that seems to lack may be there.
+    pub(super) fn is_broken(&self, definition: &Definition) -> bool {
+        let whole = definition.span;
+        let within = |span: Span| span.file == whole.file && whole.start <= span.start && span.end <= whole.end;
+        self.loaded.diagnostics.iter().any(|found| within(found.primary.span))
+    }
+
     /// Elaborates a model; for a `train` block with its arguments and its optimizer.
     pub(super) fn elaborate_model(
         &mut self,
@@ -128,7 +135,7 @@ impl<'a> Checker<'a> {
         self.stopped = false;
         let builder = std::mem::replace(&mut self.build, Builder::new(""));
         let (losses, named) = (builder.losses.clone(), builder.named.clone());
-        let sound = complete && self.errors() == before;
+        let sound = complete && self.errors() == before && !self.is_broken(definition);
         let mut model = builder.model;
         model.regions[0].results = model.loss.into_iter().collect();
         Elaborated { model, losses, named, sound }

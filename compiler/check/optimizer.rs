@@ -45,7 +45,8 @@ impl<'a> Checker<'a> {
             .collect();
         if params.is_empty() {
             // Its arguments are looked at all the same, for what may be wrong with them.
-            if self.errors() == 0 {
+            let definition = self.frame().definition;
+            if self.errors() == 0 && !self.is_broken(definition) && !self.loaded.incomplete {
                 let name = train.model.as_ref().map_or(train.span, |name| name.span);
                 let found =
                     Diagnostic::error(Code::IncompleteModel, name, "this model has no parameters to train")

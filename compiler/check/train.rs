@@ -42,7 +42,8 @@ impl<'a> Checker<'a> {
             let elaborated = self.elaborate_model(definition, Some(train));
             parts.push(Parts::of(&elaborated));
             let sound = elaborated.sound;
-            if elaborated.model.loss.is_none() && sound {
+            // A missing file may have brought what the loss is made of.
+            if elaborated.model.loss.is_none() && sound && !self.loaded.incomplete {
                 let message = format!("`{}` has no loss, so there is nothing to train it by", name.text);
                 let found = Diagnostic::error(Code::IncompleteModel, name.span, message)
                     .label(definition.name.as_ref().map_or(definition.span, |n| n.span), "the model")

@@ -26,7 +26,7 @@ block feeds; labels may be missing.
 Examples:
   strata predict specs/digits.model --params final.safetensors --data new.csv
   strata predict specs/digits.model --params final.safetensors --data new.csv --output features --json
-  strata predict specs/mnist.model --params final.safetensors --data image=t10k-images-idx3-ubyte")]
+  strata predict specs/mnist_lenet.model --params final.safetensors --data image=t10k-images-idx3-ubyte")]
 pub struct Args {
     #[command(flatten)]
     spec: SpecArgs,

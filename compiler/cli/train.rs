@@ -27,7 +27,7 @@ Examples:
   strata train specs/digits.model
   strata train specs/digits.model --epochs 5 --seed 3 --threads 2
   strata train specs/digits.model --resume runs/digits/2026-01-31T10-20-30
-  strata train specs/mnist.model --data ~/mnist --set units=256
+  strata train specs/mnist_mlp.model --data ~/data --set hidden=256
 
 Ctrl-C keeps the run's state and says how to go on; the resumed run ends with the same bits as one that was
 never stopped.")]
