@@ -191,7 +191,8 @@ impl Model {
     /// Whether a variable is an optimizer's memory, or that of a layer it calls, which evaluation does not need.
     pub fn is_memory(&self, variable: &Variable) -> bool {
         let region = |id: RegionId| self.regions.get(id.0 as usize);
-        let mut outwards = std::iter::successors(region(variable.region), |inner| inner.parent.and_then(region));
+        let mut outwards =
+            std::iter::successors(region(variable.region), |inner| inner.parent.and_then(region));
         outwards.any(|region| region.kind == RegionKind::Optimizer)
     }
 

@@ -37,6 +37,9 @@ fn wrong_usage_is_exit_code_2() {
         &["train", "tiny.model", "--epochs", "nan"],
         &["train", "tiny.model", "--steps", "0"],
         &["train", "tiny.model", "--set", "units"],
+        &["train", "tiny.model", "--set", "unit=3"],
+        &["check", "tiny.model", "--json", "--set", "depth=3"],
+        &["check", "tiny.model", "--model", "Huge"],
     ] {
         let done = strata(folder.path(), args);
         assert_eq!(done.code, Some(2), "{args:?}: {}", done.err);
@@ -62,6 +65,14 @@ fn check_says_everything_in_every_format() {
     assert_eq!(json.len(), 2);
     assert_eq!(json[0]["code"], "unknown-name");
     assert_eq!((&json[0]["at"]["line"], &json[0]["at"]["column"]), (&6.into(), &28.into()));
+}
+
+#[test]
+fn a_code_is_explained_as_it_was_shown() {
+    let page = strata(&root(), &["explain", "label-range"]).good().out;
+    for shown in ["[label-range]", "error[label-range]", "error[label-range]:"] {
+        assert_eq!(strata(&root(), &["explain", shown]).good().out, page);
+    }
 }
 
 #[test]

@@ -111,7 +111,8 @@ impl<'a> Checker<'a> {
     /// Whether a part of its text could not be read, which was said: a line that seems to lack may be there.
     pub(super) fn is_broken(&self, definition: &Definition) -> bool {
         let whole = definition.span;
-        let within = |span: Span| span.file == whole.file && whole.start <= span.start && span.end <= whole.end;
+        let within =
+            |span: Span| span.file == whole.file && whole.start <= span.start && span.end <= whole.end;
         self.loaded.diagnostics.iter().any(|found| within(found.primary.span))
     }
 

@@ -40,6 +40,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
 
 fn run_json(args: &Args) -> Result<(), Failure> {
     let analysis = args.spec.analyse(&args.data);
+    args.spec.asks_for_what_is_there(&analysis.loaded)?;
     let mut out = io::stdout().lock();
     for diagnostic in &analysis.diagnostics {
         writeln!(out, "{}", as_json(diagnostic, &analysis.loaded.sources))?;

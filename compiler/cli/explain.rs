@@ -25,7 +25,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         return Ok(());
     };
-    let wanted = wanted.trim_matches(['[', ']']);
+    // A head may be copied as it stands: `error[shape-mismatch]:`
+    let wanted = wanted.trim_end_matches([':', ']']);
+    let wanted = wanted.rsplit_once('[').map_or(wanted, |(_, code)| code);
     if let Some(code) = Code::ALL.iter().find(|code| code.name() == wanted) {
         return Ok(writeln!(out, "{}", code.page().trim_end())?);
     }

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use strata::Analysis;
 use strata::check::{DataFacts, Settings};
+use strata::load::Loaded;
 use strata::model::Model;
 use strata::run::Run;
+use strata_grammar::ast::{Definition, Item};
+use strata_grammar::did_you_mean;
 
 use crate::facts::Facts;
 use crate::messages::{self, Failure, Format};
@@ -73,8 +76,50 @@ impl SpecArgs {
         self.shown(strata::analyse(&root, &mut read, &mut |_| DataFacts::default(), &settings), format)
     }
 
+    /// Makes sure that there is the model and are the parameters that the command line names.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if there are not. A file that is missing may have them.
+    pub fn asks_for_what_is_there(&self, loaded: &Loaded) -> Result<(), Failure> {
+        if loaded.incomplete {
+            return Ok(());
+        }
+        let items = loaded.files.iter().flat_map(|file| &file.items);
+        let models: Vec<&Definition> = items
+            .filter_map(|item| match item {
+                Item::Model(model) => Some(model),
+                Item::Layer(_)
+                | Item::Use(_)
+                | Item::Devices(_)
+                | Item::Place(_)
+                | Item::Replicas(_)
+                | Item::Data(_)
+                | Item::Train(_)
+                | Item::Bad(_) => None,
+            })
+            .collect();
+        let mut names = models.iter().filter_map(|model| model.name.as_ref()).map(|name| name.text.as_str());
+        if let Some(wanted) = &self.model
+            && !names.any(|name| name == wanted)
+        {
+            return Err(Failure::Usage(format!("--model {wanted}: the spec has no model `{wanted}`")));
+        }
+        let params: Vec<&str> =
+            models.iter().flat_map(|model| &model.params).map(|param| param.name.text.as_str()).collect();
+        let Some((name, _)) = self.set.iter().find(|(name, _)| !params.contains(&name.as_str())) else {
+            return Ok(());
+        };
+        let there = match (did_you_mean(name, params.iter().copied()), &params[..]) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => "no model here has parameters: `model Name(units: axis = 64) { … }`".to_string(),
+            (None, all) => format!("there is {}", all.join(", ")),
+        };
+        Err(Failure::Usage(format!("--set {name}: no model here has a parameter `{name}`; {there}")))
+    }
+
     fn shown(&self, analysis: Analysis, format: Format) -> Result<Spec, Failure> {
         messages::show(&analysis.diagnostics, &analysis.loaded.sources, format)?;
+        self.asks_for_what_is_there(&analysis.loaded)?;
         Ok(Spec { analysis, model: self.model.clone() })
     }
 }

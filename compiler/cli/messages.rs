@@ -143,7 +143,10 @@ fn render(report: &Report, format: Format) -> String {
     };
     *sign = report.head();
     let width = console::Term::stderr().size_checked().map_or(WIDTH, |(_, columns)| usize::from(columns));
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1).with_wrap_lines(false);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .with_context_lines(1)
+        .with_wrap_lines(false);
     let mut text = String::new();
     // Writing to a string cannot fail, and spans were moved into their texts; should it fail all the same,
     // the one line still says everything.
