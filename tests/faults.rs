@@ -233,6 +233,9 @@ fn trained(file: &str) -> (tempfile::TempDir, String) {
 fn checkpoint_missing() {
     let folder = tiny();
     strata(folder.path(), &["train", "tiny.model", "--resume", "no/such/run"]).bad(&["no/such/run"]);
+    fs::create_dir(folder.path().join("killed")).unwrap();
+    strata(folder.path(), &["train", "tiny.model", "--resume", "killed"])
+        .bad(&["killed: ", "no state was kept"]);
     strata(folder.path(), &["eval", "tiny.model", "--params", "no.safetensors"]).bad(&["no.safetensors"]);
 }
 

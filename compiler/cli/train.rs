@@ -168,6 +168,10 @@ fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
 /// Loads what a run kept, and makes sure that it is this model's.
 fn resume(path: &Path, model: &Model) -> Result<Resumed, Failure> {
     let file = if path.is_dir() { path.join("last.safetensors") } else { path.to_path_buf() };
+    if path.is_dir() && !file.exists() {
+        let text = format!("{}: has no last.safetensors, so no state was kept to go on from", path.display());
+        return Err(Failure::Message(text));
+    }
     let (variables, meta) = checkpoint::load(&file).map_err(|error| Failure::Message(error.to_string()))?;
     let all = model.variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())).collect::<Vec<_>>();
     let mismatch = checkpoint::compare(&all, &variables);
@@ -247,12 +251,16 @@ fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Re
         TrainError::Machine(error) => Failure::Message(error.to_string()),
         TrainError::Save(reason) => Failure::Message(reason),
     };
+    messages::last_words(failure, &left(record))
+}
+
+/// What state a run that failed has left.
+fn left(record: &Record) -> String {
     let last = record.folder().join("last.safetensors");
-    let left = match checkpoint::load(&last) {
+    match checkpoint::load(&last) {
         Ok((_, meta)) => format!("{} holds the state after step {}", last.display(), meta.step),
         Err(_) => format!("no state was kept in {}", record.folder().display()),
-    };
-    messages::last_words(failure, &left)
+    }
 }
 
 /// Keeps the parameters, and says what was reached and where everything lies.
@@ -278,7 +286,9 @@ fn finish(
     let kept = machine.parameters();
     let meta = meta(&Progress { at: *place, owed_since: None });
     let tensors = kept.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
-    let parameters = record.put_tensors("final.safetensors", tensors, &meta).map_err(Failure::Message)?;
+    let parameters = record
+        .put_tensors("final.safetensors", tensors, &meta)
+        .map_err(|reason| messages::last_words(Failure::Message(reason), &left(record)))?;
     if args.json {
         let reached: serde_json::Map<_, _> = record
             .reached
