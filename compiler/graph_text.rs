@@ -75,6 +75,10 @@ impl fmt::Display for Attributes<'_> {
         match self.0 {
             Op::Constant(number, _) => write!(f, " {}", number.get()),
             Op::Index { axis, .. } | Op::ArgMax { axis } | Op::Concat { axis } => write!(f, " axis {axis}"),
+            Op::Gather { axis, batch } | Op::ScatterAdd { axis, batch, .. } => {
+                write!(f, " axis {axis}")?;
+                if *batch == 0 { Ok(()) } else { write!(f, " batch {batch}") }
+            }
             Op::Random { stream, .. } => write!(f, " stream {stream:016x}"),
             Op::Broadcast { from, .. } if from.is_empty() => Ok(()),
             Op::Broadcast { from, .. } => write!(f, " to axes {}", list(from)),

@@ -116,7 +116,7 @@ impl<'m> Machine<'m> {
         options: &LowerOptions,
     ) -> Result<Program, MachineError> {
         let graph = crate::graph_of(self.model, examples as u64, phase, wanted);
-        supported(&graph).map_err(|unsupported| MachineError(unsupported.to_string()))?;
+        supported(&graph).map_err(|unsupported| MachineError::Words(unsupported.to_string()))?;
         self.load(lower(&graph, &self.layout, options), &graph)
     }
 
@@ -188,14 +188,19 @@ fn inputs<'a>(
 ) -> Result<Vec<(&'a str, &'a Tensor)>, MachineError> {
     let found = model.inputs.iter().zip(&program.unread).map(|(input, unread)| {
         let found = unread.as_ref().or_else(|| batch.tensor(&input.name));
-        let missing = || MachineError(format!("the data have no field for the input `{}`", input.name));
+        let missing =
+            || MachineError::Words(format!("the data have no field for the input `{}`", input.name));
         found.map(|tensor| (input.name.as_str(), tensor)).ok_or_else(missing)
     });
     found.collect()
 }
 
 fn fail(error: SessionError) -> MachineError {
-    MachineError(error.to_string())
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only one of them is told apart")]
+    match error {
+        SessionError::Index(bad) => MachineError::Index(bad),
+        other => MachineError::Words(other.to_string()),
+    }
 }
 
 /// The number that a tensor without axes holds, if it is a float.

@@ -49,6 +49,8 @@ pub fn evaluate(graph: &Graph, environment: &Environment) -> Vec<Array> {
             | Op::Slice { .. }
             | Op::Pad { .. }
             | Op::Concat { .. }
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::Contract { .. }

@@ -164,6 +164,9 @@ impl<'a> Unfolding<'a> {
             Op::Reshape { axes: a } => Op::Reshape { axes: axes(a) },
             Op::Slice { axis, start, end } => Op::Slice { axis: *axis, start: size(start), end: size(end) },
             Op::Pad { axis, low, high } => Op::Pad { axis: *axis, low: size(low), high: size(high) },
+            Op::ScatterAdd { axis, batch, axes: a } => {
+                Op::ScatterAdd { axis: *axis, batch: *batch, axes: axes(a) }
+            }
             Op::ConvolveInput(c, a) => Op::ConvolveInput(c.clone(), axes(a)),
             Op::ConvolveKernel(c, a) => Op::ConvolveKernel(c.clone(), axes(a)),
             Op::Scan { scan, result } => Op::Scan { scan: self.bind_scan(scan), result: *result },
@@ -181,6 +184,7 @@ impl<'a> Unfolding<'a> {
             | Op::Stop
             | Op::Transpose { .. }
             | Op::Concat { .. }
+            | Op::Gather { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::Contract { .. }

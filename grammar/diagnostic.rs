@@ -356,6 +356,8 @@ codes! {
     // ---- runs ----
     /// A step gave numbers that are not finite.
     NotFinite = "not-finite",
+    /// A position outside the axis that it counts.
+    IndexRange = "index-range",
     // ---- devices ----
     /// A device that was not declared.
     UnknownDevice = "unknown-device",

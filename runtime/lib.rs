@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod code;
+pub mod faults;
 pub mod files;
 pub mod init;
 pub mod kernels;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::code::Code;
+use crate::faults::{BadIndex, Faults};
 use crate::kernels::{TABLE, Table, table};
 use crate::plan::{ALIGN, Buffer, Layout, Place, Plan, VERSION};
 use crate::tensor::{DType, Tensor};
@@ -49,6 +50,8 @@ pub struct Frame {
     pub tick: Option<unsafe extern "C" fn(*const Frame, u64)>,
     /// For `tick`.
     pub ticks: *const Ticks,
+    /// Where kernels note what is wrong with their numbers.
+    pub faults: *const Faults,
 }
 
 /// The step program.
@@ -92,6 +95,8 @@ pub enum SessionError {
     System(std::io::Error),
     /// A kernel failed.
     Kernel(Panicked),
+    /// A position was outside the axis that it counts. Variables may have been changed by numbers that mean nothing.
+    Index(BadIndex),
 }
 
 impl fmt::Display for SessionError {
@@ -111,6 +116,7 @@ impl fmt::Display for SessionError {
             SessionError::Damaged(what) => write!(f, "the plan is damaged: {what}"),
             SessionError::System(error) => write!(f, "the system refuses: {error}"),
             SessionError::Kernel(panicked) => write!(f, "{panicked}"),
+            SessionError::Index(bad) => write!(f, "{bad}"),
         }
     }
 }
@@ -242,7 +248,8 @@ impl Session {
     /// Runs one step: variables change, outputs are returned in the plan's order.
     ///
     /// # Errors
-    /// When an input is missing, unknown or does not fit, or a kernel failed.
+    /// When an input is missing, unknown or does not fit, a position is outside what it picks from, or a kernel
+    /// failed.
     pub fn run(
         &mut self,
         executable: &Executable,
@@ -286,6 +293,7 @@ impl Session {
         ticks: Option<&Ticks>,
     ) -> Result<(), SessionError> {
         let addresses = addresses(&executable.plan, inputs)?;
+        let faults = Faults::default();
         let shared = Shared {
             code: executable.code.bytes().as_ptr(),
             variables: self.variables.address(),
@@ -297,6 +305,7 @@ impl Session {
             ticks,
             threads: self.threads.count() as u64,
             barrier: std::ptr::null(),
+            faults: &faults,
         };
         let shared = Shared { barrier: self.threads.barrier(), ..shared };
         let entry = executable.entry;
@@ -307,7 +316,8 @@ impl Session {
                 // plan's barriers keep threads from touching what another writes.
                 unsafe { entry(&frame) }
             })
-            .map_err(SessionError::Kernel)
+            .map_err(SessionError::Kernel)?;
+        faults.into_first().map_or(Ok(()), |bad| Err(SessionError::Index(bad)))
     }
 
     /// A copy of a buffer.
@@ -339,6 +349,7 @@ struct Shared<'a> {
     ticks: Option<&'a Ticks>,
     threads: u64,
     barrier: *const Barrier,
+    faults: &'a Faults,
 }
 
 // SAFETY: the addresses lead to memory that outlives the run; who may touch what when is the plan's promise.
@@ -361,6 +372,7 @@ impl Shared<'_> {
             threads: self.threads,
             tick: ticks.map(|_| tick as unsafe extern "C" fn(*const Frame, u64)),
             ticks: ticks.map_or(std::ptr::null(), std::ptr::from_ref),
+            faults: self.faults,
         }
     }
 }

@@ -393,3 +393,19 @@ fn digits_reach_98_percent_within_a_minute() {
     let accuracy = lines.last().unwrap()["reached"]["test"]["accuracy"].as_f64().unwrap();
     assert!(accuracy >= 0.98, "{accuracy}");
 }
+
+#[test]
+fn a_position_outside_ends_the_run_at_its_line() {
+    let picks = "hidden = x |> dense(units) |> relu |> dropout(0.2)";
+    let text =
+        "param table: f32[rows = 2, units] = normal(0.1)\n  hidden = dense(x, units) + gather(table, y)";
+    let folder = tiny_with(picks, text);
+    let told = strata(folder.path(), &["train", "tiny.model", "--format", "short"]).bad(&["index-range"]);
+    assert!(told.err.contains("tiny.model:6:30: error[index-range]: a position is 2, "), "{}", told.err);
+    assert!(told.err.contains("from 0 to 1") && told.err.contains("no state was kept"), "{}", told.err);
+    let long = strata(folder.path(), &["train", "tiny.model", "--threads", "2"]).bad(&[]);
+    assert!(long.err.contains("2 at index [") && long.err.contains("at least 3"), "{}", long.err);
+    let enough = TINY.replace(picks, &text.replace("rows = 2", "rows = 3"));
+    fs::write(folder.path().join("tiny.model"), enough).unwrap();
+    strata(folder.path(), &["train", "tiny.model"]).good();
+}

@@ -44,4 +44,4 @@ fn repairs_are_right() {
 }
 
 /// Codes that no text of a spec raises: only running does, or only what is no text.
-const NO_TEXT: &[&str] = &["not-finite", "not-utf8"];
+const NO_TEXT: &[&str] = &["not-finite", "index-range", "not-utf8"];

@@ -22,6 +22,8 @@ pub enum Domain {
     Dividend,
     /// From 0.9 to 1.
     Divisor,
+    /// Whole, from 0 to below this.
+    Position(usize),
     /// Whole, from -3 to 3 (bool: 0 and 1, `u8`: from 0), alike at times.
     Whole,
 }
@@ -39,7 +41,7 @@ pub struct Primitive {
 pub type Draw = fn(&mut Choices, DType) -> Primitive;
 
 /// Every primitive that has operands, and indices.
-pub const PRIMITIVES: [(&str, Draw); 24] = [
+pub const PRIMITIVES: [(&str, Draw); 26] = [
     ("unary", unary),
     ("binary", binary),
     ("compare", compare),
@@ -54,6 +56,8 @@ pub const PRIMITIVES: [(&str, Draw); 24] = [
     ("slice", slice),
     ("pad", pad),
     ("concat", concat),
+    ("gather", gather),
+    ("scatter_add", scatter_add),
     ("reduce", reduce),
     ("arg_max", arg_max),
     ("contract", contract),
@@ -139,6 +143,7 @@ pub fn numbers(ty: &Type, domain: Domain, spread: &mut Spread, choices: &mut Cho
             (Domain::Divisor, _) => at * 0.1 + 0.9,
             (Domain::NonZero, _) if choices.once_in(2) => at * 2.0 + 0.5,
             (Domain::NonZero, _) => -at * 2.0 - 0.5,
+            (Domain::Position(rows), _) => choices.below(rows) as f64,
             (Domain::Whole, DType::Bool) => choices.below(2) as f64,
             (Domain::Whole, DType::U8) => choices.below(4) as f64,
             (Domain::Whole, _) => choices.below(7) as f64 - 3.0,
@@ -358,6 +363,35 @@ fn concat(c: &mut Choices, dtype: DType) -> Primitive {
         args.push((part, Domain::Any));
     }
     Primitive { op: Op::Concat { axis }, args }
+}
+
+/// What is picked from, the positions, and what is picked.
+fn rows(c: &mut Choices, dtype: DType) -> (usize, usize, [Type; 3]) {
+    let shared: Vec<Axis> = if c.once_in(2) { vec![batch(c)] } else { Vec::new() };
+    let mut draw = |most: usize| -> Vec<Axis> {
+        (0..c.below(most + 1)).map(|_| Axis::sized(c.pick(&[1u64, 1, 2, 3, 5]))).collect()
+    };
+    let (before, picks, after) = (draw(1), draw(2), draw(2));
+    let row = Axis::named("row", c.pick(&[1u64, 2, 4, 7]));
+    let position = c.pick(&[DType::I32, DType::I64, DType::U8]);
+    let (batch, axis) = (shared.len(), shared.len() + before.len());
+    let x = Type::new(dtype, [shared.clone(), before, vec![row], after].concat());
+    let positions = Type::new(position, [shared, picks].concat());
+    let y = Op::Gather { axis, batch }.infer(&[&x, &positions]).expect("the shared axes are alike");
+    (axis, batch, [x, positions, y])
+}
+
+fn gather(c: &mut Choices, dtype: DType) -> Primitive {
+    let (axis, batch, [x, positions, _]) = rows(c, dtype);
+    let domain = Domain::Position(x.dims()[axis]);
+    Primitive { op: Op::Gather { axis, batch }, args: vec![(x, Domain::Any), (positions, domain)] }
+}
+
+fn scatter_add(c: &mut Choices, dtype: DType) -> Primitive {
+    let (axis, batch, [x, positions, y]) = rows(c, dtype);
+    let domain = Domain::Position(x.dims()[axis]);
+    let op = Op::ScatterAdd { axis, batch, axes: x.axes };
+    Primitive { op, args: vec![(positions, domain), (y, Domain::Any)] }
 }
 
 fn reduce(c: &mut Choices, dtype: DType) -> Primitive {

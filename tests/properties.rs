@@ -2,6 +2,8 @@
 
 #[path = "properties/cuts.rs"]
 mod cuts;
+#[path = "properties/lifting.rs"]
+mod lifting;
 #[path = "properties/meaning.rs"]
 mod meaning;
 #[path = "properties/passes.rs"]

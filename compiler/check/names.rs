@@ -180,7 +180,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("route", "experts"),
     ("experts", "experts"),
     ("balance", "experts"),
-    ("gather", "a look-up by index"),
     ("sort", "an order"),
     ("shift", "a sequence moved by one"),
     ("last", "the end of a recurrence"),

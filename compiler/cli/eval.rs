@@ -111,7 +111,8 @@ fn failed(error: TrainError, spec: &Spec, format: Format) -> Failure {
                 .unwrap_or(Failure::Shown)
         }
         (TrainError::Data(error), Err(_)) => Failure::Message(error.to_string()),
-        (TrainError::Machine(error), _) => Failure::Message(error.to_string()),
+        (TrainError::Machine(error), Ok(run)) => train::wrong_machine(error, run, spec, format),
+        (TrainError::Machine(error), Err(_)) => Failure::Message(error.to_string()),
         (TrainError::Save(reason), _) => Failure::Message(reason),
         (TrainError::Diverged(found), _) => Failure::Message(format!("step {} diverged", found.step)),
     }

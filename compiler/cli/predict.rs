@@ -75,7 +75,9 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
             program =
                 (batch.examples, machine.predictor(batch.examples, &wanted).map_err(messages::machine)?);
         }
-        let outputs = machine.carry_out(&program.1, &batch, 0).map_err(messages::machine)?;
+        let outputs = machine
+            .carry_out(&program.1, &batch, 0)
+            .map_err(|error| train::wrong_machine(error, run, &spec, format))?;
         if first && !args.json {
             writeln!(out, "{}", header(&wanted[0], &outputs[0]))?;
         }

@@ -12,7 +12,8 @@ use strata_runtime::checkpoint::{self, Meta};
 use strata_runtime::log::{self, Look, Total};
 use strata_runtime::queue::{DataError, Input};
 use strata_runtime::train::{
-    self, End, EvaluateJob, Every, Hooks, Job, Place, Progress, Stop, TrainError, Variables, total_steps,
+    self, End, EvaluateJob, Every, Hooks, Job, MachineError, Place, Progress, Stop, TrainError, Variables,
+    total_steps,
 };
 
 use crate::front::{DataArgs, Spec, SpecArgs};
@@ -238,6 +239,19 @@ pub fn wrong_data(error: &DataError, run: &Run, spec: &Spec, format: Format) -> 
     messages::show(&[diagnostic], &spec.analysis.loaded.sources, format).err().unwrap_or(Failure::Shown)
 }
 
+/// Says why a program could not be made or run, at the line that is to blame where there is one.
+pub fn wrong_machine(error: MachineError, run: &Run, spec: &Spec, format: Format) -> Failure {
+    match error {
+        MachineError::Words(text) => Failure::Message(text),
+        MachineError::Index(bad) => {
+            let diagnostic = wording::bad_index(&bad, run);
+            messages::show(&[diagnostic], &spec.analysis.loaded.sources, format)
+                .err()
+                .unwrap_or(Failure::Shown)
+        }
+    }
+}
+
 /// Says why a run failed, and what of it is left.
 fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Record) -> Failure {
     let failure = match error {
@@ -248,7 +262,7 @@ fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Re
                 .err()
                 .unwrap_or(Failure::Shown)
         }
-        TrainError::Machine(error) => Failure::Message(error.to_string()),
+        TrainError::Machine(error) => wrong_machine(error, run, spec, format),
         TrainError::Save(reason) => Failure::Message(reason),
     };
     messages::last_words(failure, &left(record))

@@ -2,6 +2,7 @@
 
 use strata::run::Run;
 use strata_grammar::{Code, Diagnostic};
+use strata_runtime::faults::BadIndex;
 use strata_runtime::log::number;
 use strata_runtime::queue::{DataError, Fault};
 use strata_runtime::train::Divergence;
@@ -74,7 +75,32 @@ pub fn divergence(found: &Divergence, run: &Run) -> Diagnostic {
     diagnostic
 }
 
-fn index(index: &[usize]) -> String {
-    let parts: Vec<String> = index.iter().map(usize::to_string).collect();
+/// A position outside the axis that it counts, at the line of the operator that met it.
+pub fn bad_index(bad: &BadIndex, run: &Run) -> Diagnostic {
+    let origin = run.model.origins.get(bad.origin as usize);
+    let span = origin.map_or(run.span, |origin| origin.call);
+    let BadIndex { at, found, size, .. } = bad;
+    let message = match size {
+        0 => format!("a position is {found}, and there is nothing to pick from"),
+        _ => format!("a position is {found}, and positions here are from 0 to {}", size - 1),
+    };
+    let help = match *found {
+        ..0 => "positions count from 0; give what stands for nothing a row of its own".to_string(),
+        _ => format!(
+            "give the axis that is picked from a size of at least {}, or look for where the data exceed it",
+            found.saturating_add(1)
+        ),
+    };
+    let diagnostic = Diagnostic::error(Code::IndexRange, span, message)
+        .here(format!("{found} at {}", index(at)))
+        .help(help);
+    match origin.filter(|origin| origin.span != origin.call) {
+        Some(origin) => diagnostic.label(origin.span, "picked here"),
+        None => diagnostic,
+    }
+}
+
+fn index<T: ToString>(index: &[T]) -> String {
+    let parts: Vec<String> = index.iter().map(T::to_string).collect();
     format!("index [{}]", parts.join(", "))
 }

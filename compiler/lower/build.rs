@@ -329,6 +329,8 @@ impl Builder<'_> {
             | Op::Slot(_)
             | Op::Pad { .. }
             | Op::Concat { .. }
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::Contract { .. }

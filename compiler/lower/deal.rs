@@ -87,6 +87,7 @@ pub fn deal(graph: &Graph, fused: &Fused, units: &mut [Unit]) -> Vec<Dealt> {
                 calls.push(dealer.by_first_axes(count, unit, call));
             }
             Work::Pool(_, desc) => calls.push(dealer.by_first_axes(desc.images, unit, call)),
+            Work::Table(table) => calls.push(dealer.by_first_axes(table.count as u64, unit, call)),
         }
     }
     calls

@@ -14,6 +14,8 @@ use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 use super::build::{Built, Sink, Task, Trouble, What, build};
 use super::nest::{Combine, Pattern, Role};
 use super::product::{Operand, Product, product};
+use super::rows;
+use super::table::TableCall;
 use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
 use super::window::{convolve_desc, pool_desc};
 use crate::graph::{Graph, OriginId, ValueId};
@@ -67,6 +69,8 @@ pub enum Work {
     Convolve(Entry, Box<ConvolveDesc>),
     /// A pooling or its gradient.
     Pool(Entry, Box<PoolDesc>),
+    /// Another kernel.
+    Table(Box<TableCall>),
 }
 
 /// Groups `graph` into kernels. `all`: store everything and fuse nothing.
@@ -139,7 +143,7 @@ fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<V
 /// Whether a value is made by a kernel or a nest of its own in any case.
 fn is_kernel(op: &Op) -> bool {
     match kind(op) {
-        Kind::Parts | Kind::Fold | Kind::Search | Kind::Product | Kind::Window | Kind::Scan => true,
+        Kind::Parts | Kind::Fold | Kind::Search | Kind::Product | Kind::Kernel | Kind::Scan => true,
         Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout => false,
     }
 }
@@ -173,7 +177,7 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
         let args = graph.args(value);
         match kind(op) {
             Kind::Product => wanted.extend(args.iter().map(|arg| view(graph, *arg).base)),
-            Kind::Window => wanted.extend(args.iter().map(|arg| same_order(graph, *arg))),
+            Kind::Kernel => wanted.extend(args.iter().map(|arg| same_order(graph, *arg))),
             Kind::Search | Kind::Scan => wanted.extend(args),
             Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout | Kind::Parts | Kind::Fold => {
                 let users =
@@ -315,6 +319,12 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
         } else {
             (Work::Pool(Entry::SumPoolGradient, Box::new(desc)), vec![here(args[1])])
         }
+    } else if let Op::Gather { axis, batch } = op {
+        let call = rows::gather(graph, value, *axis, *batch);
+        (Work::Table(Box::new(call)), vec![here(args[0]), here(args[1])])
+    } else if let Op::ScatterAdd { axis, batch, .. } = op {
+        let call = rows::scatter_add(graph, value, *axis, *batch);
+        (Work::Table(Box::new(call)), vec![here(args[0]), here(args[1])])
     } else {
         return None;
     };

@@ -95,7 +95,7 @@ fn may_replace(unit: &Unit, read: Source, write: Source) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) => false,
+        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => false,
     }
 }
 

@@ -13,13 +13,15 @@ mod nest;
 mod product;
 pub mod races;
 mod reach;
+mod rows;
 mod schedule;
+mod table;
 mod values;
 mod window;
 
 use std::collections::BTreeMap;
 
-use strata_runtime::kernels::table;
+use strata_runtime::kernels::table as kernels;
 use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 use strata_runtime::plan::{
     ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Place, Plan, Port, Step, VERSION,
@@ -35,6 +37,7 @@ use fuse::{Fused, Unit, Work, dtype_of};
 use memory::Memory;
 use product::{Operand, Product};
 use schedule::Schedule;
+use table::TableCall;
 use values::Source;
 
 /// How to lower.
@@ -220,7 +223,7 @@ fn emit(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
     let blob = maker.compiler.finish();
     let plan = Plan {
         version: VERSION,
-        table: table::VERSION,
+        table: kernels::VERSION,
         layout: layout.clone(),
         buffers,
         inputs,
@@ -307,6 +310,7 @@ impl Maker<'_> {
             Work::Product(product) => self.product(product, unit, dealt),
             Work::Convolve(entry, desc) => self.convolve(*entry, desc, unit, dealt),
             Work::Pool(entry, desc) => self.pool(*entry, desc, unit, dealt),
+            Work::Table(call) => self.table(call, unit, dealt),
         };
         (Call { kernel, accesses, deal: dealt.deal, origin: unit.origin.0 }, invoke)
     }
@@ -350,7 +354,7 @@ impl Maker<'_> {
         for a in &product.around {
             text += &format!("\n{} times, steps {:?}", a.count, a.steps);
         }
-        let callee = Callee::Kernel { entry, data, bias: true, scratch: true, whole };
+        let callee = Callee::Kernel { entry, data, bias: true, scratch: true, faults: false, whole };
         (
             Kernel::Table { name: entry.name().to_owned(), data, text },
             Invoke { callee, deal: dealt.deal, operands, around },
@@ -375,7 +379,7 @@ impl Maker<'_> {
         self.local = self.local.max(scratch);
         let operands = self.operands(unit);
         let bias = entry == Entry::Convolve;
-        let callee = Callee::Kernel { entry, data, bias, scratch: true, whole: None };
+        let callee = Callee::Kernel { entry, data, bias, scratch: true, faults: false, whole: None };
         let text = format!(
             "{} images {:?} of {}, {} kernels {:?}, stride {:?}, dilation {:?}, padding {:?} {:?}, groups {}",
             desc.images,
@@ -398,13 +402,31 @@ impl Maker<'_> {
     fn pool(&mut self, entry: Entry, desc: &PoolDesc, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
         let data = self.describe(bytemuck::bytes_of(desc));
         let operands = self.operands(unit);
-        let callee = Callee::Kernel { entry, data, bias: false, scratch: false, whole: None };
+        let callee = Callee::Kernel { entry, data, bias: false, scratch: false, faults: false, whole: None };
         let text = format!(
             "{} images {:?} of {}, windows {:?}, stride {:?}, padding {:?} {:?}",
             desc.images, desc.size, desc.channels, desc.window, desc.stride, desc.low, desc.high
         );
         (
             Kernel::Table { name: entry.name().to_owned(), data, text },
+            Invoke { callee, deal: dealt.deal, operands, around: Vec::new() },
+        )
+    }
+
+    fn table(&mut self, call: &TableCall, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
+        let data = self.describe(&call.desc);
+        self.local = self.local.max(call.scratch.unwrap_or(0));
+        let operands = self.operands(unit);
+        let callee = Callee::Kernel {
+            entry: call.entry,
+            data,
+            bias: false,
+            scratch: call.scratch.is_some(),
+            faults: call.faults,
+            whole: None,
+        };
+        (
+            Kernel::Table { name: call.entry.name().to_owned(), data, text: call.text.clone() },
             Invoke { callee, deal: dealt.deal, operands, around: Vec::new() },
         )
     }

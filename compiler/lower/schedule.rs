@@ -68,7 +68,7 @@ fn element_wise(unit: &Unit, target: Source, variable: VariableId) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) => false,
+        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => false,
     }
 }
 

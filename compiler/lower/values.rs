@@ -72,8 +72,8 @@ pub enum Kind {
     Search,
     /// A product.
     Product,
-    /// A convolution, a pooling, or one of their gradients.
-    Window,
+    /// Something else that a kernel of the runtime computes, from operands that lie in memory as they are.
+    Kernel,
     /// A result of a recurrence.
     Scan,
 }
@@ -94,9 +94,13 @@ pub fn kind(op: &Op) -> Kind {
         Op::Reduce { .. } => Kind::Fold,
         Op::ArgMax { .. } => Kind::Search,
         Op::Contract { .. } => Kind::Product,
-        Op::Convolve(_) | Op::ConvolveInput(..) | Op::ConvolveKernel(..) | Op::Pool(_) | Op::PoolInput(_) => {
-            Kind::Window
-        }
+        Op::Gather { .. }
+        | Op::ScatterAdd { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_) => Kind::Kernel,
         Op::Scan { .. } => Kind::Scan,
     }
 }

@@ -164,6 +164,7 @@ pub fn piece_op(op: &Op, cut: &Cut, piece: &Range<u64>, args: &[&Type], result: 
             let (low, high) = border(0, cut, piece, args, *axis).unwrap_or(padding);
             Op::Pad { axis: *axis, low: Size::Known(low), high: Size::Known(high) }
         }
+        Op::ScatterAdd { axis, batch, .. } => Op::ScatterAdd { axis: *axis, batch: *batch, axes },
         Op::Convolve(c) => Op::Convolve(cut_convolution(c, 0, cut, piece, args)),
         Op::ConvolveInput(c, _) => Op::ConvolveInput(cut_convolution(c, 0, cut, piece, args), axes),
         Op::ConvolveKernel(c, _) => Op::ConvolveKernel(cut_convolution(c, 0, cut, piece, args), axes),
@@ -181,6 +182,7 @@ pub fn piece_op(op: &Op, cut: &Cut, piece: &Range<u64>, args: &[&Type], result: 
         | Op::Transpose { .. }
         | Op::Slice { .. }
         | Op::Concat { .. }
+        | Op::Gather { .. }
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
         | Op::Contract { .. } => op.clone(),

@@ -16,6 +16,7 @@ mod convolve;
 mod convolve_input;
 mod convolve_kernel;
 mod cut;
+mod gather;
 mod leaves;
 pub mod lift;
 mod pad;
@@ -25,6 +26,7 @@ mod random;
 pub(crate) mod reduce;
 mod reshape;
 pub mod scan;
+mod scatter_add;
 mod select;
 mod shape;
 mod slice;
@@ -159,7 +161,25 @@ pub enum Op {
         /// Which axis.
         axis: usize,
     },
+    /// `gather(x, positions)`: slices along one axis of `x`, by position. Axes of the result: those of `x` before the
+    /// axis, those of `positions` that are not shared, those of `x` behind the axis.
+    Gather {
+        /// The axis of `x` that positions count.
+        axis: usize,
+        /// How many leading axes `x` and `positions` share; at most `axis`.
+        batch: usize,
+    },
     // ---- across elements ----
+    /// `scatter_add(positions, dy)`: zeros, with each slice of `dy` added where its position says; gradient of
+    /// `Gather` by its first operand.
+    ScatterAdd {
+        /// The axis of the result that positions count.
+        axis: usize,
+        /// How many leading axes the result and `positions` share; at most `axis`.
+        batch: usize,
+        /// Axes of the result.
+        axes: Vec<Axis>,
+    },
     /// Combines all elements along some axes, which vanish.
     Reduce {
         /// How.
@@ -368,7 +388,7 @@ pub struct Rules {
 }
 
 /// The rules of all primitives, in the order of [`Op`]: for listing and explaining them.
-pub const ALL: [&Rules; 22] = [
+pub const ALL: [&Rules; 24] = [
     &leaves::RULES,
     &random::RULES,
     &unary::RULES,
@@ -382,6 +402,8 @@ pub const ALL: [&Rules; 22] = [
     &slice::RULES,
     &pad::RULES,
     &concat::RULES,
+    &gather::RULES,
+    &scatter_add::RULES,
     &reduce::RULES,
     &arg_max::RULES,
     &contract::RULES,
@@ -422,6 +444,8 @@ pub fn rules(op: &Op) -> &'static Rules {
         Op::Slice { .. } => &slice::RULES,
         Op::Pad { .. } => &pad::RULES,
         Op::Concat { .. } => &concat::RULES,
+        Op::Gather { .. } => &gather::RULES,
+        Op::ScatterAdd { .. } => &scatter_add::RULES,
         Op::Reduce { .. } => &reduce::RULES,
         Op::ArgMax { .. } => &arg_max::RULES,
         Op::Contract { .. } => &contract::RULES,
@@ -475,6 +499,8 @@ impl Op {
             | Op::Slice { .. }
             | Op::Pad { .. }
             | Op::Concat { .. }
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
             | Op::ArgMax { .. }
             | Op::Contract { .. }
             | Op::Convolve(_)

@@ -17,6 +17,10 @@ pub mod random;
 
 pub mod isa;
 
+pub mod element;
+
+pub mod rows;
+
 mod contract;
 mod depthwise;
 mod lanes;
@@ -31,4 +35,5 @@ pub use convolve::ConvolveDesc;
 pub use pool::PoolDesc;
 pub use product::{ACCUMULATE, ProductDesc, RELU};
 pub use random::{Draw, stream_of};
+pub use rows::RowsDesc;
 pub use table::{Entry, TABLE, Table};

@@ -9,19 +9,23 @@
 //! | `product` | rows of C |
 //! | `product_columns` | columns of C |
 //! | `convolve`, `convolve_input_gradient`, pooling and its gradients | images |
+//! | `gather`, `scatter_add` | slices of the result (`RowsDesc::picked`, `RowsDesc::summed`) |
 //! | `convolve_weight_gradient` | rows of the weights (`ConvolveDesc::weight_rows`) |
 //!
 //! The table only ever grows at its end, and [`VERSION`] counts its changes.
 
 use super::convolve::{self, ConvolveDesc};
+use super::element::Kind;
 use super::math::{self, Function};
 use super::pool::{self, PoolDesc};
 use super::product::{self, ProductDesc};
 use super::random::Draw;
+use super::rows::{self, RowsDesc};
+use crate::faults::Faults;
 use crate::threads::Barrier;
 
 /// The table's version. Code compiled for a newer one must not run with an older.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 
 /// (desc, a, b, c, bias or null, lo, hi, scratch); see [`product::product`].
 pub type Product =
@@ -63,6 +67,14 @@ pub type Map264 = unsafe extern "C" fn(*mut f64, *const f64, *const f64, u64);
 
 /// (out, n, key, stream, step, start): element i of `out` is element `start + i` of the draw.
 pub type Random = unsafe extern "C" fn(*mut f32, u64, u64, u64, u64, u64);
+
+/// (desc, x, positions, y, lo, hi, faults).
+pub type Gather =
+    unsafe extern "C" fn(*const RowsDesc, *const u8, *const u8, *mut u8, u64, u64, *const Faults);
+
+/// (desc, positions, dy, x, lo, hi, scratch, faults).
+pub type ScatterAdd =
+    unsafe extern "C" fn(*const RowsDesc, *const u8, *const u8, *mut u8, u64, u64, *mut u8, *const Faults);
 
 /// (barrier): 0 to go on, 1 when another thread failed and the step must be left at once.
 pub type Wait = unsafe extern "C" fn(*const Barrier) -> u32;
@@ -136,6 +148,8 @@ table! {
     Cos64, cos64: Map64 = cos64;
     Pow64, pow64: Map264 = pow64;
     Rem64, rem64: Map264 = rem64;
+    Gather, gather: Gather = gather;
+    ScatterAdd, scatter_add: ScatterAdd = scatter_add;
 }
 
 unsafe extern "C" fn product_rows(
@@ -316,6 +330,47 @@ unsafe extern "C" fn normal(out: *mut f32, n: u64, key: u64, stream: u64, step: 
     // SAFETY: the caller vouches for n elements.
     let out = unsafe { elements(out, n) };
     Draw::new(key, stream, step).fill_normal(out, start);
+}
+
+unsafe extern "C" fn gather(
+    desc: *const RowsDesc,
+    x: *const u8,
+    positions: *const u8,
+    y: *mut u8,
+    lo: u64,
+    hi: u64,
+    faults: *const Faults,
+) {
+    // SAFETY: the caller's, who also vouches for `desc` and `faults`.
+    unsafe { rows::gather(&*desc, x, positions, y, part(lo, hi), &*faults) }
+}
+
+unsafe extern "C" fn scatter_add(
+    desc: *const RowsDesc,
+    positions: *const u8,
+    dy: *const u8,
+    x: *mut u8,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+    faults: *const Faults,
+) {
+    macro_rules! of {
+        ($ty:ty) => {
+            rows::scatter_add::<$ty>(&*desc, positions, dy.cast(), x.cast(), part(lo, hi), scratch, &*faults)
+        };
+    }
+    // SAFETY: the caller's, who also vouches for `desc` and `faults`.
+    unsafe {
+        match Kind::of((*desc).element) {
+            Kind::F32 => of!(f32),
+            Kind::F64 => of!(f64),
+            Kind::I32 => of!(i32),
+            Kind::I64 => of!(i64),
+            Kind::U8 => of!(u8),
+            Kind::Half => unreachable!("half floats are added up as f32"),
+        }
+    }
 }
 
 unsafe extern "C" fn barrier(barrier: *const Barrier) -> u32 {

@@ -103,7 +103,7 @@ pub(super) fn diagnose<M: Machine>(
         return Ok(Divergence { step: step + 1, epoch: batch.epoch, outputs, suspect, variable });
     }
     let text = format!("a number up to step {} was not finite, but was when it was computed again", last + 1);
-    Err(MachineError(text).into())
+    Err(MachineError::Words(text).into())
 }
 
 /// Whether the loss is finite; other outputs may be what they like.

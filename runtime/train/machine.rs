@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Suspect, Variables};
+use crate::faults::BadIndex;
 use crate::queue::Batch;
 
 /// What a program is for.
@@ -31,13 +32,21 @@ impl Phase {
 /// Named scalars: `loss`, `accuracy`.
 pub type Outputs = Vec<(Arc<str>, f64)>;
 
-/// Why a program could not be made or run: a limit of this machine or a mistake of ours, in words.
+/// Why a program could not be made or run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MachineError(pub String);
+pub enum MachineError {
+    /// A limit of this machine or a mistake of ours, in words.
+    Words(String),
+    /// A position outside the axis that it counts.
+    Index(BadIndex),
+}
 
 impl fmt::Display for MachineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            MachineError::Words(text) => f.write_str(text),
+            MachineError::Index(bad) => write!(f, "{bad}"),
+        }
     }
 }
 

@@ -162,8 +162,8 @@ const KEEP_AFTER: Duration = Duration::from_secs(60);
 /// Runs from `progress` to an end.
 ///
 /// # Errors
-/// Data, program, a number that is not finite, a state that cannot be kept. The variables are then those before
-/// the step that failed.
+/// Data, program, a number that is not finite, a position outside the axis that it counts, a state that cannot be
+/// kept. The variables are then those before the step that failed; but after a position outside they mean nothing.
 pub fn train<M: Machine>(
     machine: &mut M,
     job: &Job,

@@ -3,7 +3,7 @@
 use strata::graph::Graph;
 use strata::lower::{LowerOptions, layout, lower, races};
 use strata::reference::{Array, Environment, step};
-use strata_runtime::session::Session;
+use strata_runtime::session::{Session, SessionError};
 use strata_runtime::{DType, Tensor};
 
 /// A tensor of `dtype` with these numbers.
@@ -48,6 +48,16 @@ pub struct Outcome {
 
 /// One step of `graph`, compiled.
 pub fn run(graph: &Graph, environment: &Environment, options: &LowerOptions, threads: usize) -> Outcome {
+    try_run(graph, environment, options, threads).expect("the inputs fit")
+}
+
+/// One step of `graph`, compiled, which may find something wrong with its numbers.
+pub fn try_run(
+    graph: &Graph,
+    environment: &Environment,
+    options: &LowerOptions,
+    threads: usize,
+) -> Result<Outcome, SessionError> {
     let layout = layout(&graph.variables);
     let plan = lower(graph, &layout, options);
     races::verify(&plan);
@@ -60,13 +70,13 @@ pub fn run(graph: &Graph, environment: &Environment, options: &LowerOptions, thr
     let inputs: Vec<(&str, &Tensor)> = graph.inputs.iter().map(|i| i.name.as_str()).zip(&inputs).collect();
     let executable = session.load(plan).expect("the plan was made here");
     let outputs = session.run(&executable, environment.seed, environment.step, &inputs);
-    let outputs = outputs.expect("the inputs fit");
+    let outputs = outputs?;
     let names = executable.plan.outputs.iter().map(|p| p.name.clone());
     let mut tensors: Vec<(String, Tensor)> = names.zip(outputs).collect();
     for variable in graph.variables.iter() {
         tensors.push((variable.name.clone(), session.get(&variable.name).expect("it is there")));
     }
-    Outcome { tensors }
+    Ok(Outcome { tensors })
 }
 
 /// What the step should leave.

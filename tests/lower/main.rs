@@ -5,4 +5,5 @@ mod long;
 mod machine;
 mod optimizers;
 mod primitives;
+mod rows;
 mod training;

@@ -129,6 +129,9 @@ fn whole_by_intent(op: &Op, axis: usize, rank: usize) -> bool {
     if let Op::Concat { axis: joined } = op {
         return axis == *joined;
     }
+    if let Op::ScatterAdd { axis: rows, .. } = op {
+        return axis == *rows;
+    }
     if let Op::ConvolveKernel(c, _) = op {
         return c.groups > 1 && axis + 2 == rank;
     }

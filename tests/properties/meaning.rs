@@ -104,6 +104,15 @@ fn layout() {
     let pad = Op::Pad { axis: 0, low: Size::Known(1), high: Size::Known(2) };
     let expected = array(&[5], &[0.0, 5.0, 6.0, 0.0, 0.0]);
     assert_example(pad, &floats(&[array(&[2], &[5.0, 6.0])]), expected, "`[0, 5, 6, 0, 0]`");
+    let table = (DType::F32, array(&[3, 2], &six));
+    let rows = |data: &[f64]| (DType::I32, array(&[data.len()], data));
+    let gather = Op::Gather { axis: 0, batch: 0 };
+    let expected = array(&[3, 2], &[5.0, 6.0, 1.0, 2.0, 5.0, 6.0]);
+    let shown = "`[[5, 6], [1, 2], [5, 6]]`";
+    assert_example(gather, &[table.clone(), rows(&[2.0, 0.0, 2.0])], expected, shown);
+    let scatter = Op::ScatterAdd { axis: 0, batch: 0, axes: axes(&[3, 2]) };
+    let expected = array(&[3, 2], &[3.0, 4.0, 6.0, 8.0, 0.0, 0.0]);
+    assert_example(scatter, &[rows(&[1.0, 0.0, 1.0]), table], expected, "`[[3, 4], [6, 8], [0, 0]]`");
     let parts = floats(&[array(&[2], &[1.0, 2.0]), array(&[1], &[3.0])]);
     assert_example(Op::Concat { axis: 0 }, &parts, array(&[3], &[1.0, 2.0, 3.0]), "is `[1, 2, 3]`");
 }

@@ -3,6 +3,7 @@
 mod elementwise;
 mod layout;
 mod reduce;
+mod rows;
 mod windows;
 
 use strata_grammar::Span;
@@ -128,6 +129,12 @@ static ALL: &[Intrinsic] = &[
         "pad",
         &[T, needs("before", Kind::Int), needs("after", Kind::Int), may("axis", Kind::Axes)],
         layout::pad,
+    ),
+    one("gather", &[T, needs("positions", Kind::Tensor), may("axis", Kind::Axes)], rows::gather),
+    one(
+        "scatter_add",
+        &[T, needs("positions", Kind::Tensor), needs("rows", Kind::Axis), may("shared", Kind::Int)],
+        rows::scatter_add,
     ),
     one("convolve", CONVOLVED, windows::convolve),
     one("convolve_transposed", UNPOOLED, windows::convolve_transposed),

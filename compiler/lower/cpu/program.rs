@@ -54,7 +54,7 @@ pub enum Callee {
         /// Turns of the dealt loop for one index of the dealt axis.
         turns: usize,
     },
-    /// `(descriptor, operands, [bias,] lo, hi, scratch)`
+    /// `(descriptor, operands, [bias,] lo, hi, [scratch,] [faults])`
     Kernel {
         /// The kernel.
         entry: Entry,
@@ -64,6 +64,8 @@ pub enum Callee {
         bias: bool,
         /// Whether scratch follows the share.
         scratch: bool,
+        /// Whether the place for what is wrong with numbers follows.
+        faults: bool,
         /// Where the outermost loop around is what threads share: the length of the kernel's own axis.
         whole: Option<usize>,
     },
@@ -254,7 +256,7 @@ impl Emit<'_, '_> {
                 }
                 (address, words)
             }
-            Callee::Kernel { entry, data, bias, scratch, whole } => {
+            Callee::Kernel { entry, data, bias, scratch, faults, whole } => {
                 let base = self.field(std::mem::offset_of!(Frame, data));
                 let mut words = vec![self.b.ins().iadd_imm_s(base, *data as i64)];
                 words.extend(operands);
@@ -267,6 +269,9 @@ impl Emit<'_, '_> {
                 }
                 if *scratch {
                     words.push(self.field(std::mem::offset_of!(Frame, local)));
+                }
+                if *faults {
+                    words.push(self.field(std::mem::offset_of!(Frame, faults)));
                 }
                 (self.kernel(*entry), words)
             }
