@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 pub use strata_runtime::train::Phase;
 
-use crate::graph::{Graph, Output, Update, ValueId, rebuild};
+use crate::graph::{Graph, OriginId, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable};
 use crate::ops::scan::{Scan, Shared};
 use crate::ops::{Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
+use crate::passes::{self, recurrence};
 use crate::types::{Axis, DType, Size};
 
 /// The program of a phase, with `binding[f]` as the size of free axis `f`. `wanted` names the bindings that
@@ -33,6 +34,14 @@ pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -
     }
     // Differentiation also builds gradients of what no parameter stands behind.
     rebuild(&unfolding.graph, |_, _, _| None)
+}
+
+/// `op(args)`; of a recurrence all results at once, as differentiation wants them.
+fn add(graph: &mut Graph, op: Op, args: &[ValueId], origin: OriginId) -> ValueId {
+    if let Op::Scan { scan, result } = &op {
+        return recurrence::results(graph, scan, args, origin)[*result];
+    }
+    graph.add(op, args, origin)
 }
 
 fn measures(model: &Model) -> Vec<(String, ValueId)> {
@@ -80,7 +89,7 @@ impl<'a> Unfolding<'a> {
                 self.gradients[v.0 as usize].expect("gradients are built before what uses them")
             } else {
                 let op = self.bind(&from.op);
-                self.graph.add(op, &args, from.origin)
+                add(&mut self.graph, op, &args, from.origin)
             };
             self.becomes[needed.0 as usize] = Some(found);
         }
@@ -138,10 +147,12 @@ impl<'a> Unfolding<'a> {
         for value in from.values() {
             let args: Vec<ValueId> = from.args(value).iter().map(|arg| becomes[arg.0 as usize]).collect();
             let op = self.bind(from.op(value));
-            becomes.push(body.add(op, &args, from.node(value).origin));
+            becomes.push(add(&mut body, op, &args, from.node(value).origin));
         }
         let output = |o: &Output| Output { name: o.name.clone(), value: becomes[o.value.0 as usize] };
         body.outputs = from.outputs.iter().map(output).collect();
+        // Differentiation is to see no side of a selection that is never taken.
+        let body = passes::optimise(body);
         let axis = Axis { size: Size::Known(scan.axis.size.bind(self.binding)), ..scan.axis.clone() };
         let bound = Shared::new(Scan { body, axis, ..Scan::clone(scan) });
         self.scans.insert(scan.key(), bound.clone());

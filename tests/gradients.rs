@@ -8,6 +8,7 @@ use strata::types::{Axis, DType};
 use strata_tests::primitives::{PRIMITIVES, graph_of};
 use strata_tests::random::Choices;
 use strata_tests::random_graph::random_graph;
+use strata_tests::recurrences::recurrence;
 
 /// Adds `sum(y * weights)`, the weights a function of the element's index.
 fn loss(graph: &mut Graph, y: ValueId) -> ValueId {
@@ -77,6 +78,18 @@ fn gradients_of_every_primitive_are_those_of_finite_differences() {
                 continue;
             }
             check(graph, y, &environment, &format!("{name}, seed {seed}, {primitive:?}"));
+        }
+    }
+}
+
+#[test]
+fn gradients_of_recurrences_are_those_of_finite_differences() {
+    for seed in 0..120 {
+        let case = recurrence(seed);
+        for (i, result) in case.results.iter().enumerate() {
+            if case.graph.ty(*result).dtype.is_float() {
+                check(case.graph.clone(), *result, &case.environment, &format!("seed {seed}, result {i}"));
+            }
         }
     }
 }

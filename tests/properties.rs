@@ -8,6 +8,8 @@ mod lifting;
 mod meaning;
 #[path = "properties/passes.rs"]
 mod passes;
+#[path = "properties/recurrences.rs"]
+mod recurrences;
 #[path = "properties/shapes.rs"]
 mod shapes;
 #[path = "properties/splits.rs"]

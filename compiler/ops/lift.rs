@@ -104,7 +104,7 @@ pub(super) fn turn_by_turn(lift: &mut Lift) -> ValueId {
     body.outputs.push(Output { name: "result".into(), value });
     let sequences = lift.args.iter().filter(|arg| arg.1).count();
     let axis = lift.turns.clone();
-    let scan = Shared::new(Scan { body, states: 0, sequences, axis, reverse: false });
+    let scan = Shared::new(Scan { body, states: 0, sequences, axis, reverse: false, extends: None });
     let args: Vec<ValueId> = order.iter().map(|arg| lift.args[*arg].0).collect();
     lift.add(Op::Scan { scan, result: 0 }, &args)
 }

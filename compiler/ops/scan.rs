@@ -38,6 +38,8 @@ pub struct Scan {
     pub axis: Axis,
     /// Whether the last slice comes first.
     pub reverse: bool,
+    /// The recurrence that this one computes too, as its first results: differentiation asks for more of it.
+    pub extends: Option<Shared>,
 }
 
 /// A recurrence that many values share; equal only to itself.
@@ -81,7 +83,7 @@ impl Hash for Shared {
 /// What it computes, not where it lies.
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scan { body, states, sequences, axis, reverse } = &*self.0;
+        let Scan { body, states, sequences, axis, reverse, extends: _ } = &*self.0;
         write!(f, "Scan {{ {states} states, {sequences} sequences, {axis:?}, reverse: {reverse}, {body} }}")
     }
 }

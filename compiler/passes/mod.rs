@@ -6,6 +6,7 @@ mod arithmetic;
 mod dead_code;
 mod fold;
 mod layout;
+pub mod recurrence;
 
 use crate::graph::Graph;
 
@@ -13,7 +14,9 @@ use crate::graph::Graph;
 type Pass = (&'static str, fn(&Graph) -> Graph);
 
 /// Differentiation has run before: it is part of `unfold`, as optimizers are written over its results.
-pub const PASSES: [Pass; 6] = [
+pub const PASSES: [Pass; 7] = [
+    // First, as it rebuilds what leaves the loops of recurrences where the others see it.
+    ("shrink", recurrence::shrink),
     // Decides what depends on the phase, so that the others need not look at the side not taken.
     ("fold", fold::fold),
     ("layout", layout::layout),

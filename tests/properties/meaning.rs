@@ -184,7 +184,8 @@ fn a_recurrence_keeps_the_history_of_its_states() {
     body.outputs.push(Output { name: "s".into(), value: sum });
     for (reverse, expected) in [(false, [0.0, 1.0, 3.0, 6.0]), (true, [6.0, 5.0, 3.0, 0.0])] {
         let axis = Axis::named("time", 3);
-        let scan = Shared::new(Scan { body: body.clone(), states: 1, sequences: 1, axis, reverse });
+        let (states, sequences, body) = (1, 1, body.clone());
+        let scan = Shared::new(Scan { body, states, sequences, axis, reverse, extends: None });
         let args = floats(&[Array::number(0.0), array(&[3], &[1.0, 2.0, 3.0])]);
         let shown = if reverse { "`[6, 5, 3, 0]`" } else { "`[0, 1, 3, 6]`" };
         assert_example(Op::Scan { scan, result: 0 }, &args, array(&[4], &expected), shown);
