@@ -72,14 +72,13 @@ fn scan(
     let args = graph.args(value);
     let mut dys: Vec<Option<ValueId>> = vec![None; scan.results()];
     for sibling in (0..=value.0).rev().map(ValueId) {
-        match graph.op(sibling) {
-            Op::Scan { scan: other, result } if *other == scan && graph.args(sibling) == args => {
-                let result = *result;
-                let contributions = std::mem::take(&mut parts[sibling.0 as usize]);
-                dys[result] = sum(graph, sibling, &contributions);
-            }
-            _ => break, // another value
+        let Op::Scan { scan: other, result } = graph.op(sibling) else { break };
+        if *other != scan || graph.args(sibling) != args {
+            break;
         }
+        let result = *result;
+        let contributions = std::mem::take(&mut parts[sibling.0 as usize]);
+        dys[result] = sum(graph, sibling, &contributions);
     }
     if dys.iter().all(Option::is_none) {
         return (Vec::new(), Vec::new());

@@ -176,7 +176,7 @@ impl<'a> Turn<'a> {
         let mut operands: Vec<Operand> = states.iter().map(|state| Operand::Zero(*state)).collect();
         let first_invariant = scan.states + scan.sequences;
         let is_invariant = |o: &Operand| matches!(o, Operand::Same(arg) if *arg >= first_invariant);
-        let mut found: Vec<Operand> = leaves.iter().map(|(_, operand)| *operand).collect();
+        let mut found: Vec<Operand> = leaves.values().copied().collect();
         found.retain(|operand| !matches!(operand, Operand::Zero(_)));
         let (invariants, sequences): (Vec<Operand>, Vec<Operand>) = found.into_iter().partition(is_invariant);
         let count = sequences.len();
