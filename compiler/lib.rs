@@ -61,10 +61,8 @@ pub fn analyse(
     Analysis { loaded, checked, diagnostics }
 }
 
-/// The optimised graph of one program of a model, for batches of so many examples; `wanted` names the bindings
-/// that `Phase::Predict` hands out.
-pub fn graph_of(model: &Model, examples: u64, phase: Phase, wanted: &[String]) -> Graph {
-    // Batches of fixed shapes bind one thing: every free axis is the one of the examples.
-    let binding = vec![examples; model.free.len()];
-    passes::optimise(unfold::unfold(model, &binding, phase, wanted))
+/// The optimised graph of one program of a model, with `binding[f]` as the size of its free axis `f`; `wanted`
+/// names the bindings that `Phase::Predict` hands out.
+pub fn graph_of(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -> Graph {
+    passes::optimise(unfold::unfold(model, binding, phase, wanted))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strata_runtime::init::initial;
 use strata_runtime::plan::{Layout, Plan};
-use strata_runtime::queue::Batch;
+use strata_runtime::queue::{Batch, Shapes};
 use strata_runtime::session::{Executable, Session, SessionError};
 use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Variables};
 use strata_runtime::{DType, Tensor};
@@ -13,6 +13,7 @@ use crate::graph::Graph;
 use crate::lower::{LowerOptions, layout, lower, supported};
 use crate::model::{Input, Model, Variable};
 use crate::ops::Op;
+use crate::types::Size;
 
 /// A model with its variables.
 pub struct Machine<'m> {
@@ -30,14 +31,6 @@ pub struct Program {
     pub names: Vec<Arc<str>>,
     /// For each input of the model a stand-in, where the program does not read it.
     unread: Vec<Option<Tensor>>,
-}
-
-impl Program {
-    /// The inputs that it reads.
-    pub fn inputs_read<'a>(&self, model: &'a Model) -> Vec<&'a str> {
-        let read = model.inputs.iter().zip(&self.unread).filter(|(_, unread)| unread.is_none());
-        read.map(|(input, _)| input.name.as_str()).collect()
-    }
 }
 
 impl<'m> Machine<'m> {
@@ -75,12 +68,13 @@ impl<'m> Machine<'m> {
         self.model.variables.iter().filter(|v| wanted(v)).map(|v| (v.name.clone(), value(v))).collect()
     }
 
-    /// The program that hands out some bindings.
+    /// The program that hands out some bindings for batches of these shapes; inputs that it does not read may
+    /// be missing.
     ///
     /// # Errors
-    /// What this machine cannot do.
-    pub fn predictor(&mut self, examples: usize, wanted: &[String]) -> Result<Program, MachineError> {
-        self.make(Phase::Predict, examples, wanted, &LowerOptions::default())
+    /// What this machine cannot do; shapes that contradict each other.
+    pub fn predictor(&mut self, shapes: &Shapes, wanted: &[String]) -> Result<Program, MachineError> {
+        self.make(Phase::Predict, shapes, wanted, &LowerOptions::default())
     }
 
     /// Carries a program out and returns its outputs whole.
@@ -111,11 +105,11 @@ impl<'m> Machine<'m> {
     fn make(
         &mut self,
         phase: Phase,
-        examples: usize,
+        shapes: &Shapes,
         wanted: &[String],
         options: &LowerOptions,
     ) -> Result<Program, MachineError> {
-        let graph = crate::graph_of(self.model, examples as u64, phase, wanted);
+        let graph = crate::graph_of(self.model, &binding(self.model, shapes)?, phase, wanted);
         supported(&graph).map_err(|unsupported| MachineError::Words(unsupported.to_string()))?;
         self.load(lower(&graph, &self.layout, options), &graph)
     }
@@ -140,8 +134,8 @@ impl<'m> Machine<'m> {
 impl train::Machine for Machine<'_> {
     type Program = Program;
 
-    fn compile(&mut self, phase: Phase, examples: usize) -> Result<Program, MachineError> {
-        self.make(phase, examples, &[], &LowerOptions::default())
+    fn compile(&mut self, phase: Phase, shapes: &Shapes) -> Result<Program, MachineError> {
+        self.make(phase, shapes, &[], &LowerOptions::default())
     }
 
     fn run(&mut self, program: &mut Program, batch: &Batch, step: u64) -> Result<Outputs, MachineError> {
@@ -160,7 +154,8 @@ impl train::Machine for Machine<'_> {
 
     fn examine(&mut self, batch: &Batch, step: u64) -> Result<Option<Suspect>, MachineError> {
         let before = self.values(|_| true);
-        let graph = crate::graph_of(self.model, batch.examples as u64, Phase::Train, &[]);
+        let binding = binding(self.model, &batch.shapes())?;
+        let graph = crate::graph_of(self.model, &binding, Phase::Train, &[]);
         let options = LowerOptions { fuse: false, keep_all: true, text: false };
         let program = self.load(lower(&graph, &self.layout, &options), &graph)?;
         let outputs = self.carry_out(&program, batch, step)?;
@@ -178,6 +173,53 @@ impl train::Machine for Machine<'_> {
             Suspect { name, id: port.origin, found, index }
         }))
     }
+}
+
+/// The sizes of a model's free axes in batches of these shapes; 1 for axes of inputs that the batches lack.
+///
+/// # Errors
+/// Inputs that give one axis two sizes, or have another number of axes than the model says.
+pub fn binding(model: &Model, shapes: &Shapes) -> Result<Vec<u64>, MachineError> {
+    let mut bound: Vec<Option<(u64, &str)>> = vec![None; model.free.len()];
+    for input in &model.inputs {
+        let Some(shape) = shapes.get(&input.name) else { continue };
+        if shape.len() != input.ty.rank() {
+            let text = format!("`{}` is {}, and the data bring {shape:?}", input.name, input.ty);
+            return Err(MachineError::Words(text));
+        }
+        for (axis, size) in input.ty.axes.iter().zip(shape) {
+            let Size::Free(free) = axis.size else { continue };
+            let size = *size as u64;
+            match bound[free.0 as usize] {
+                Some((other, first)) if other != size => {
+                    let name = &model.free[free.0 as usize].name;
+                    let text = format!(
+                        "the axis `{name}` is {other} long in `{first}` and {size} long in `{}`",
+                        input.name
+                    );
+                    return Err(MachineError::Words(text));
+                }
+                Some(_) => {}
+                None => bound[free.0 as usize] = Some((size, &input.name)),
+            }
+        }
+    }
+    Ok(bound.into_iter().map(|bound| bound.map_or(1, |(size, _)| size)).collect())
+}
+
+/// The inputs that some bindings are computed from.
+pub fn inputs_of<'m>(model: &'m Model, wanted: &[String]) -> Vec<&'m str> {
+    let graph = crate::graph_of(model, &vec![1; model.free.len()], Phase::Predict, wanted);
+    let reads = |at: usize| {
+        graph.values().any(|value| matches!(graph.op(value), Op::Input(input) if input.0 as usize == at))
+    };
+    model
+        .inputs
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| reads(*at))
+        .map(|(_, input)| input.name.as_str())
+        .collect()
 }
 
 /// The tensors that a program reads, with stand-ins for what it does not.

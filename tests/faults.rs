@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         test("data/changed under a run", data_changed_under_a_run),
         test("data/a folder", data_a_folder),
         test("data/damaged idx", data_damaged_idx),
+        test("data/damaged text", data_damaged_text),
+        test("data/a text that changed under a run", data_text_changed_under_a_run),
         test("checkpoint/missing", checkpoint_missing),
         test("checkpoint/of another model", checkpoint_of_another_model),
         test("checkpoint/from a newer version", checkpoint_from_a_newer_version),
@@ -218,6 +220,71 @@ fn data_damaged_idx() {
     let mut wrong = labels.clone();
     wrong[50] = 9;
     train(&images, &wrong, &["9"]);
+}
+
+/// A model of words, two columns of a text.
+const WORDS: &str = r#"model Words(vocab: axis) {
+  input a: i32[batch, time]
+  input b: i32[batch, time]
+  logits = cast(a, f32) |> new_axis(at: 2) |> dense(vocab)
+  loss cross_entropy(logits, b)
+}
+data pairs = text("words.tsv", a: column(0), b: column(1)) |> tokens(words)
+train Words(vocab: size(b)) {
+  feed     pairs |> shuffle(9) |> pad(5) |> batch(4)
+  optimize sgd(rate: 0.1)
+  stop     after 2 epochs
+}
+"#;
+
+fn with_text(bytes: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("words.model"), WORDS).unwrap();
+    fs::write(folder.path().join("words.tsv"), bytes).unwrap();
+    folder
+}
+
+fn words() -> String {
+    (0..10).map(|row| format!("w{row} a b\tb a w{}\n", row % 3)).collect()
+}
+
+fn data_damaged_text() {
+    let train = |bytes: &[u8], words: &[&str]| {
+        strata(with_text(bytes).path(), &["train", "words.model"]).bad(words);
+    };
+    let run = ["train", "words.model", "--quiet"];
+    strata(with_text(words().as_bytes()).path(), &run).good();
+    train(b"", &["words.tsv", "not a single example", "words.model:7:"]);
+    train(b"a\tb\nonly one\n", &["line 2", "expected 2 cells", "found 1", "words.model:7:"]);
+    train(b"one\nother\n", &["no column 1", "the lines have 1", "words.model:7:"]);
+    train(b"a\tb\na\t\xff\n", &["line 2", "UTF-8", "0xff", "words.model:7:"]);
+    train(b"a\tb\na b c d e f\tb\n", &["up to 7 steps", "room is for 5", "words.model:9:"]);
+    let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    to.write_all(words().as_bytes()).unwrap();
+    let packed = to.finish().unwrap();
+    strata(with_text(&packed).path(), &run).good();
+    train(&packed[..packed.len() / 2], &["gzip", "cut short", "words.model:7:"]);
+    let folder = with_text(b"");
+    fs::remove_file(folder.path().join("words.tsv")).unwrap();
+    strata(folder.path(), &["check", "words.model"]).bad(&["words.tsv", "no such file", "words.model:7:"]);
+    fs::create_dir(folder.path().join("words.tsv")).unwrap();
+    strata(folder.path(), &["check", "words.model"]).bad(&["words.tsv", "words.model:7:"]);
+    let folder = with_text(words().as_bytes());
+    fs::write(folder.path().join("words.model"), WORDS.replace("tokens(words)", "tokens(\"t.json\")"))
+        .unwrap();
+    strata(folder.path(), &["check", "words.model"]).bad(&["t.json", "no such file", "words.model:7:"]);
+}
+
+/// Another text has another vocabulary, and so another model.
+fn data_text_changed_under_a_run() {
+    let folder = with_text(words().as_bytes());
+    strata(folder.path(), &["train", "words.model", "--steps", "3", "--quiet"]).good();
+    let runs = fs::read_dir(folder.path().join("runs/words")).unwrap().next().unwrap().unwrap().path();
+    let run = runs.display().to_string();
+    let again = ["train", "words.model", "--steps", "9", "--quiet", "--resume", &run];
+    strata(folder.path(), &again).good();
+    fs::write(folder.path().join("words.tsv"), words().replace("w7", "w77 w78")).unwrap();
+    strata(folder.path(), &again).bad(&["misshapen", "[1, 16]", "[1, 17]"]);
 }
 
 // ---- checkpoints ----

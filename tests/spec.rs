@@ -5,7 +5,7 @@ use std::path::Path;
 use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, check, data_sources};
 use strata::load::{Loaded, load};
 use strata_grammar::Diagnostic;
-use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx};
+use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx, inspect_text, inspect_tokenizer};
 
 /// Everything that is said of a spec that lies at `path`, with `--set` arguments as the command line takes them.
 pub fn diagnostics(path: &Path, text: &str, arguments: &str) -> (Loaded, Vec<Diagnostic>) {
@@ -51,9 +51,11 @@ fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError>
     let Some(path) = there else {
         return Err(DataError::new(0, Fault::Missing { tried: source.candidates.clone() }));
     };
-    let content = match source.format {
-        Format::Csv { header } => Content::Csv(inspect_csv(&path, header, 0)?),
+    let content = match &source.key.format {
+        Format::Csv { header } => Content::Csv(inspect_csv(&path, *header, 0)?),
         Format::Idx => Content::Idx(inspect_idx(&path, 0)?),
+        Format::Text { part, units } => Content::Text(inspect_text(&path, *part, units, 0)?),
+        Format::Tokenizer => Content::Tokenizer(inspect_tokenizer(&path, 0)?),
     };
     Ok(SourceFacts { path, content })
 }

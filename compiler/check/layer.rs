@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
         self.begin_model(definition);
         let args = train.map_or(&[][..], |train| train.args.as_slice());
         let call = train.and_then(|train| train.model.as_ref()).map(|name| name.span);
-        let complete = self.bind_model_parameters(definition, args, call);
+        let complete = self.bind_model_parameters(definition, args, call, train);
         self.block(&definition.body);
         self.check_unread();
         if let Some(train) = train {

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 use strata_grammar::ast::{Definition, Item};
 use strata_grammar::{Code, Diagnostic, FileId, Severity, Span};
-use strata_runtime::queue::{CsvFacts, DataError, IdxFacts, Recipe};
+use strata_runtime::queue::{CsvFacts, DataError, IdxFacts, Recipe, TextFacts};
 
 use crate::load::Loaded;
 use crate::model::Model;
@@ -58,6 +58,8 @@ pub struct SourceKey {
     pub file: FileId,
     /// The path as written.
     pub path: String,
+    /// How it is read; one file may be read in two ways.
+    pub format: Format,
 }
 
 /// What is known of data files. A file without facts is unknown, and nothing is said about it.
@@ -83,6 +85,10 @@ pub enum Content {
     Csv(CsvFacts),
     /// One tensor.
     Idx(IdxFacts),
+    /// Words and characters.
+    Text(TextFacts),
+    /// So many numbers, the reserved ones included.
+    Tokenizer(usize),
 }
 
 /// Everything that a spec says, checked.

@@ -1,6 +1,6 @@
 //! Parameters of models and layers, bound for one elaboration.
 
-use strata_grammar::ast::{Argument, ArgumentName, Definition, Expr, Parameter, TypeExpr};
+use strata_grammar::ast::{Argument, ArgumentName, Definition, Expr, Parameter, Train, TypeExpr};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::signature::{Kind, lone_name, taken};
@@ -15,6 +15,7 @@ impl<'a> Checker<'a> {
         definition: &'a Definition,
         args: &'a [Argument],
         call: Option<Span>,
+        train: Option<&'a Train>,
     ) -> bool {
         let params = taken(&definition.params);
         let mut complete = true;
@@ -33,7 +34,15 @@ impl<'a> Checker<'a> {
             match params.iter().position(|param| param.name == name.text) {
                 Some(at) => {
                     let whose = format!("`{}`", name.text);
-                    let value = self.argument(&arg.value, params[at].kind, &whose);
+                    let size = train.and_then(|train| self.vocabulary_size_call(&arg.value, train));
+                    let value = match size {
+                        None => self.argument(&arg.value, params[at].kind, &whose),
+                        Some(None) => Value::Unknown,
+                        Some(Some(size)) => {
+                            let size = Value::Int(i64::try_from(size).unwrap_or(i64::MAX));
+                            self.fit(size, Some(&arg.value), params[at].kind, arg.value.span, &whose)
+                        }
+                    };
                     if given[at].is_some() {
                         let message = format!("`{}` is given twice", name.text);
                         self.report(Diagnostic::error(Code::ExtraArgument, arg.span, message));

@@ -110,19 +110,22 @@ impl<'a> Checker<'a> {
                 Some(name) => name.text.clone(),
                 None => format!("evaluate{}", evaluate.len() + 1),
             };
-            if let Some(data) = self.recipe(&draft, &model, &classes, size, expr.span) {
+            let feed = feed.as_ref().map(|(draft, _)| draft);
+            if let Some(data) = self.recipe(&draft, &model, &classes, feed, expr.span) {
                 evaluate.push(Evaluate { name, data, every: *every });
             }
         }
         if !sound || !settings.sound || self.errors() > before {
             return;
         }
+        let draft_of_feed = feed;
         let Some(feed) = recipe else { return };
+        let draft_of_feed = draft_of_feed.as_ref().map(|(draft, _)| draft);
         // Names that do not fit the model feed something else; that is no mistake.
         for name in self.globals.data.keys().copied().collect::<Vec<_>>() {
             let said = self.diagnostics.len();
             if let Some(draft) = self.named_draft(name)
-                && let Some(recipe) = self.recipe(&draft, &model, &classes, size, train.span)
+                && let Some(recipe) = self.recipe(&draft, &model, &classes, draft_of_feed, train.span)
             {
                 checked.data.push(NamedRecipe { name: name.to_string(), model: model.name.clone(), recipe });
             }

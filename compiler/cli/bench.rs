@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use strata::machine::Machine;
 use strata_runtime::plan::{Kernel, Plan, Step};
-use strata_runtime::queue::Input;
+use strata_runtime::queue::{Input, Shapes};
 use strata_runtime::train::{Machine as _, Phase};
 
 use crate::front::{DataArgs, SpecArgs};
@@ -57,9 +57,14 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         Input::open(&run.feed, run.seed).map_err(|error| train::wrong_data(&error, run, &spec, format))?;
     let threads = train::threads(args.threads);
     let mut machine = Machine::new(&run.model, run.seed, threads).map_err(messages::machine)?;
-    let batch = input.batch_sizes().first().copied().unwrap_or(1);
+    // The largest: what most of the time goes into.
+    let elements = |shapes: &Shapes| -> usize {
+        shapes.0.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    };
+    let shapes = input.shapes().into_iter().max_by_key(elements).unwrap_or_default();
+    let batch = shapes.0.first().and_then(|(_, shape)| shape.first().copied()).unwrap_or(1);
     let compiling = Instant::now();
-    let mut program = machine.compile(Phase::Train, batch).map_err(messages::machine)?;
+    let mut program = machine.compile(Phase::Train, &shapes).map_err(messages::machine)?;
     let compiled = compiling.elapsed();
     let data = |error| train::wrong_data(&error, run, &spec, format);
     let mut feed = input.feed(Default::default()).map_err(data)?;
@@ -67,7 +72,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut step = 0;
     while times.len() < args.steps as usize {
         let examples = feed.next().map_err(data)?;
-        if examples.examples != batch {
+        if examples.shapes() != shapes {
             continue;
         }
         let start = Instant::now();

@@ -6,12 +6,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use strata::lower::{LowerOptions, layout, lower_with_text};
 use strata::model::Model;
-use strata::run::Run;
-use strata_runtime::queue::StageKind;
 use strata_runtime::train::Phase;
 
 use crate::front::{Spec, SpecArgs};
-use crate::messages::{Failure, Format};
+use crate::messages::{self, Failure, Format};
 
 /// Show what becomes of a spec on its way to machine code; its data need not be there
 #[derive(clap::Args)]
@@ -92,7 +90,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
 fn graph(args: &Args, spec: &Spec) -> Result<strata::graph::Graph, Failure> {
     let model = spec.model()?;
     let wanted: Vec<String> = model.bindings.iter().map(|(name, _)| name.clone()).collect();
-    Ok(strata::graph_of(model, batch(args, spec), args.phase.phase(), &wanted))
+    let binding = binding(args, spec, model)?;
+    Ok(strata::graph_of(model, &binding, args.phase.phase(), &wanted))
 }
 
 fn lowered(args: &Args, spec: &Spec) -> Result<strata::lower::Lowered, Failure> {
@@ -101,14 +100,10 @@ fn lowered(args: &Args, spec: &Spec) -> Result<strata::lower::Lowered, Failure> 
     Ok(lower_with_text(&graph(args, spec)?, &layout(&model.variables), &options))
 }
 
-/// What was asked for, or what the spec feeds, or 1.
-fn batch(args: &Args, spec: &Spec) -> u64 {
-    args.batch.or_else(|| feed_batch(spec.run().ok()?)).unwrap_or(1)
-}
-
-fn feed_batch(run: &Run) -> Option<u64> {
-    run.feed.stages.iter().find_map(|stage| match stage.kind {
-        StageKind::Batch { size } => Some(size as u64),
-        StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Prefetch { .. } => None,
-    })
+/// Sizes of the free axes: the batch that was asked for, or what the spec feeds, or 1.
+fn binding(args: &Args, spec: &Spec, model: &Model) -> Result<Vec<u64>, Failure> {
+    let feed = spec.run().ok().filter(|run| run.model.name == model.name).map(|run| &run.feed);
+    let Some(feed) = feed else { return Ok(vec![args.batch.unwrap_or(1); model.free.len()]) };
+    let examples = args.batch.map(|batch| batch as usize).or_else(|| feed.batch()).unwrap_or(1);
+    strata::machine::binding(model, &feed.shapes(examples)).map_err(messages::machine)
 }

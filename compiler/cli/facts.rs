@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, data_sources};
 use strata::load::Loaded;
-use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx, locate};
+use strata_runtime::queue::{
+    DataError, Fault, inspect_csv, inspect_idx, inspect_text, inspect_tokenizer, locate,
+};
 
 /// Facts about files, with what tells whether a file is still the same.
 #[derive(Default)]
@@ -30,25 +32,38 @@ impl Facts {
         DataFacts { sources: facts.collect() }
     }
 
+    /// Facts about the files that vocabularies are made of, which give a model its sizes.
+    pub fn of_vocabularies(&mut self, loaded: &Loaded, settings: &Settings) -> DataFacts {
+        let sources = data_sources(loaded, settings).into_iter().filter(|source| match &source.key.format {
+            Format::Text { units, .. } => !units.is_empty(),
+            Format::Tokenizer => true,
+            Format::Csv { .. } | Format::Idx => false,
+        });
+        let facts = sources.map(|source| (source.key.clone(), self.source(&source)));
+        DataFacts { sources: facts.collect() }
+    }
+
     fn source(&mut self, source: &DataSource) -> Result<SourceFacts, DataError> {
         let tried = || DataError::new(0, Fault::Missing { tried: source.candidates.clone() });
         let path = source.candidates.iter().find_map(|path| locate(path)).ok_or_else(tried)?;
-        let content = self.content(&path, source.format)?;
+        let content = self.content(&path, &source.key.format)?;
         Ok(SourceFacts { path, content })
     }
 
-    fn content(&mut self, path: &Path, format: Format) -> Found {
+    fn content(&mut self, path: &Path, format: &Format) -> Found {
         // Of what is no file or cannot be asked, `inspect` says so.
         let stamp = fs::metadata(path).map_or((0, None), |data| (data.len(), data.modified().ok()));
-        let key = (path.to_path_buf(), format);
+        let key = (path.to_path_buf(), format.clone());
         if let Some((then, content)) = self.known.get(&key)
             && *then == stamp
         {
             return content.clone();
         }
         let content = match format {
-            Format::Csv { header } => inspect_csv(path, header, 0).map(Content::Csv),
+            Format::Csv { header } => inspect_csv(path, *header, 0).map(Content::Csv),
             Format::Idx => inspect_idx(path, 0).map(Content::Idx),
+            Format::Text { part, units } => inspect_text(path, *part, units, 0).map(Content::Text),
+            Format::Tokenizer => inspect_tokenizer(path, 0).map(Content::Tokenizer),
         };
         self.known.insert(key, (stamp, content.clone()));
         content

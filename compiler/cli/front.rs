@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use strata::Analysis;
-use strata::check::{DataFacts, Settings};
+use strata::check::Settings;
 use strata::load::Loaded;
 use strata::model::Model;
 use strata::run::Run;
@@ -66,14 +66,15 @@ impl SpecArgs {
         self.shown(self.analyse(data), format)
     }
 
-    /// The same without a look at any data.
+    /// The same with a look at such data alone as the model's sizes come from.
     ///
     /// # Errors
     /// As [`SpecArgs::read`].
     pub fn read_without_data(&self, format: Format) -> Result<Spec, Failure> {
         let root = self.spec.to_string_lossy();
         let settings = settings(&self.set, &[]);
-        self.shown(strata::analyse(&root, &mut read, &mut |_| DataFacts::default(), &settings), format)
+        let mut facts = |loaded: &Loaded| Facts::default().of_vocabularies(loaded, &settings);
+        self.shown(strata::analyse(&root, &mut read, &mut facts, &settings), format)
     }
 
     /// Makes sure that there is the model and are the parameters that the command line names.

@@ -5,12 +5,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use serde_json::json;
-use strata::machine::Machine;
+use strata::machine::{Machine, Program, inputs_of};
 use strata::model::Model;
 use strata::run::Run;
 use strata::types::Size;
 use strata_runtime::Tensor;
-use strata_runtime::queue::{Input, Recipe, Source, Stage, StageKind};
+use strata_runtime::queue::{Input, Longer, Recipe, Shapes, Source, Stage, StageKind};
 
 use crate::eval::parameters;
 use crate::front::SpecArgs;
@@ -62,8 +62,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut machine =
         Machine::new(&run.model, run.seed, train::threads(args.threads)).map_err(messages::machine)?;
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
-    let mut program = (BATCH, machine.predictor(BATCH, &wanted).map_err(messages::machine)?);
-    let needed: Vec<&str> = program.1.inputs_read(&run.model);
+    let needed = inputs_of(&run.model, &wanted);
+    let mut program: Option<(Shapes, Program)> = None;
     let recipe = recipe(args, run, &needed)?;
     let show = |error| train::wrong_data(&error, run, &spec, format);
     let input = Input::open(&recipe, run.seed).map_err(show)?;
@@ -71,12 +71,14 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut first = true;
     for batch in input.pass().map_err(show)? {
         let batch = batch.map_err(show)?;
-        if batch.examples != program.0 {
-            program =
-                (batch.examples, machine.predictor(batch.examples, &wanted).map_err(messages::machine)?);
-        }
+        let shapes = batch.shapes();
+        let made = match program.take().filter(|(made, _)| *made == shapes) {
+            Some((_, made)) => made,
+            None => machine.predictor(&shapes, &wanted).map_err(messages::machine)?,
+        };
+        let (_, made) = program.insert((shapes, made));
         let outputs = machine
-            .carry_out(&program.1, &batch, 0)
+            .carry_out(made, &batch, 0)
             .map_err(|error| train::wrong_machine(error, run, &spec, format))?;
         if first && !args.json {
             writeln!(out, "{}", header(&wanted[0], &outputs[0]))?;
@@ -137,8 +139,34 @@ fn recipe(args: &Args, run: &Run, needed: &[&str]) -> Result<Recipe, Failure> {
                 field.path = PathBuf::from(file);
             }
         }
+        Source::Text { path, fields, .. } => {
+            fields.retain(|field| needed.contains(&field.name.as_str()));
+            match &args.files[..] {
+                [file] => *path = PathBuf::from(file),
+                [] | [..] => return Err(Failure::Usage("expected one text: --data FILE".into())),
+            }
+        }
     }
-    Ok(Recipe { source, stages: vec![Stage { kind: StageKind::Batch { size: BATCH }, origin: 0 }] })
+    let mut stages = vec![Stage { kind: StageKind::Batch { size: BATCH }, origin: 0 }];
+    if source.fields().iter().any(|field| field.shape.contains(&None)) {
+        stages.insert(0, last_bucket(run, needed));
+    }
+    Ok(Recipe { source, stages })
+}
+
+/// The feed's last bucket alone: the rows that are written keep the order of those that were read.
+fn last_bucket(run: &Run, needed: &[&str]) -> Stage {
+    let mut last = Vec::new();
+    let mut at = 0;
+    for stage in &run.feed.stages {
+        if let StageKind::Bucket { lengths, .. } = &stage.kind {
+            let own = lengths.iter().filter(|(field, _)| needed.contains(&field.as_str()));
+            last =
+                own.map(|(field, all)| (field.clone(), all.last().copied().into_iter().collect())).collect();
+            at = stage.origin;
+        }
+    }
+    Stage { kind: StageKind::Bucket { lengths: last, longer: Longer::Refuse }, origin: at }
 }
 
 fn open(args: &Args) -> Result<Box<dyn Write>, Failure> {

@@ -17,11 +17,19 @@ pub fn data(error: &DataError, run: &Run) -> Diagnostic {
 fn data_code(fault: &Fault) -> Code {
     match fault {
         Fault::NotALabel { .. } => Code::LabelRange,
-        Fault::NoColumn { .. } => Code::UnknownColumn,
-        Fault::FieldShape { .. } | Fault::IdxShape { .. } | Fault::Lengths { .. } => Code::DataMismatch,
+        Fault::NoColumn { .. } | Fault::NoCell { .. } => Code::UnknownColumn,
+        Fault::FieldShape { .. }
+        | Fault::IdxShape { .. }
+        | Fault::Lengths { .. }
+        | Fault::Steps { .. }
+        | Fault::TooShort { .. }
+        | Fault::TooLong { .. }
+        | Fault::NoSequence { .. } => Code::DataMismatch,
+        Fault::NotBuilt { .. } => Code::NotYet,
         Fault::SplitBound { .. }
         | Fault::SplitOrder { .. }
         | Fault::SplitPart { .. }
+        | Fault::Buckets { .. }
         | Fault::Zero { .. } => Code::BadValue,
         Fault::Missing { .. }
         | Fault::NotAFile
@@ -32,6 +40,8 @@ fn data_code(fault: &Fault) -> Code {
         | Fault::IdxLength { .. }
         | Fault::IdxTooLarge { .. }
         | Fault::Empty
+        | Fault::NotUtf8 { .. }
+        | Fault::NotATokenizer { .. }
         | Fault::RowLength { .. }
         | Fault::NotANumber { .. }
         | Fault::NotFinite { .. }

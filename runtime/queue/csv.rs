@@ -6,7 +6,7 @@ use std::path::Path;
 use ::csv::{ByteRecord, ReaderBuilder, Trim};
 
 use super::convert::Conversion;
-use super::dataset::{Column, Dataset, Store};
+use super::dataset::{Column, Dataset, Store, shorten};
 use super::error::{DataError, Fault, Place};
 use super::facts::{ColumnFacts, CsvFacts, Range, Word};
 use super::open::{Opened, open, read_up_to};
@@ -192,10 +192,5 @@ fn parse(cell: &[u8]) -> Option<f64> {
 
 /// A cell as it may stand in a message: whole characters, and not too many.
 fn text(cell: &[u8]) -> String {
-    let whole = String::from_utf8_lossy(cell);
-    if whole.chars().count() <= 40 {
-        whole.into_owned()
-    } else {
-        whole.chars().take(39).chain(['…']).collect()
-    }
+    shorten(&String::from_utf8_lossy(cell))
 }

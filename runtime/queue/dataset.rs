@@ -8,8 +8,8 @@ use bytemuck::Pod;
 
 use super::error::{DataError, Fault};
 use super::open::find;
-use super::recipe::{Origin, Source};
-use super::{csv, idx};
+use super::recipe::{Origin, Source, TextContent, TextField, Tokens, VocabularySource};
+use super::{csv, idx, text};
 use crate::{DType, Tensor};
 
 /// All examples of a source.
@@ -24,7 +24,7 @@ pub struct Dataset {
 pub struct Column {
     /// The field's name.
     pub name: Arc<str>,
-    /// Shape of one example.
+    /// Shape of one example, or of one step of a sequence.
     pub shape: Vec<usize>,
     /// What elements are once gathered.
     pub dtype: DType,
@@ -38,15 +38,62 @@ pub enum Store {
     Ready(Vec<u8>),
     /// A byte for each, and 256 elements for what the bytes stand for.
     Coded { raw: Vec<u8>, table: Vec<u8> },
+    /// Sequences of different lengths, as they will be: where each begins, in steps, and where the last ends.
+    Ragged { starts: Vec<usize>, bytes: Vec<u8> },
+    /// One long sequence, as it will be, of which each example is a window, `stride` steps after the one before.
+    Windows { bytes: Vec<u8>, stride: usize, windows: usize },
 }
 
 impl Column {
-    /// The named examples, in that order, as a tensor of shape `[indices.len(), shape..]`.
-    pub fn gather(&self, indices: &[usize]) -> Tensor {
-        let shape: Vec<usize> = std::iter::once(indices.len()).chain(self.shape.iter().copied()).collect();
-        let mut tensor = Tensor::zeros(self.dtype, &shape);
+    /// Steps of an example, where each has its own number of them.
+    pub fn length(&self, example: usize) -> Option<usize> {
+        match &self.store {
+            Store::Ragged { starts, .. } => Some(starts[example + 1] - starts[example]),
+            Store::Ready(_) | Store::Coded { .. } | Store::Windows { .. } => None,
+        }
+    }
+
+    /// Whether each example has its own length.
+    pub fn is_ragged(&self) -> bool {
+        matches!(self.store, Store::Ragged { .. })
+    }
+
+    /// Windows of one long sequence; 0 for anything else.
+    pub fn windows(&self) -> usize {
+        match self.store {
+            Store::Windows { windows, .. } => windows,
+            Store::Ready(_) | Store::Coded { .. } | Store::Ragged { .. } => 0,
+        }
+    }
+
+    /// The shape of a batch of so many examples, sequences filled up to `length` steps.
+    pub fn batch_shape(&self, examples: usize, length: usize) -> Vec<usize> {
+        let steps = self.is_ragged().then_some(length);
+        std::iter::once(examples).chain(steps).chain(self.shape.iter().copied()).collect()
+    }
+
+    /// The named examples, in that order, as a tensor of shape `[indices.len(), shape..]`. Sequences are filled
+    /// up with zeros or cut to `length` steps: `[indices.len(), length, shape..]`.
+    pub fn gather(&self, indices: &[usize], length: usize) -> Tensor {
+        let mut tensor = Tensor::zeros(self.dtype, &self.batch_shape(indices.len(), length));
         let elements = self.shape.iter().product::<usize>();
         match &self.store {
+            Store::Ragged { starts, bytes } => {
+                let step = elements * self.dtype.bytes();
+                let rows = tensor.bytes_mut().chunks_exact_mut((length * step).max(1));
+                for (to, index) in rows.zip(indices) {
+                    let from = &bytes[starts[*index] * step..starts[index + 1] * step];
+                    let kept = from.len().min(to.len());
+                    to[..kept].copy_from_slice(&from[..kept]);
+                }
+            }
+            Store::Windows { bytes, stride, .. } => {
+                let window = elements * self.dtype.bytes();
+                let step = window / self.shape.first().copied().unwrap_or(1).max(1);
+                for (to, index) in tensor.bytes_mut().chunks_exact_mut(window.max(1)).zip(indices) {
+                    to.copy_from_slice(&bytes[index * stride * step..][..window]);
+                }
+            }
             Store::Ready(bytes) => {
                 let length = elements * self.dtype.bytes();
                 for (to, index) in tensor.bytes_mut().chunks_exact_mut(length.max(1)).zip(indices) {
@@ -120,6 +167,7 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
     let data = Arc::new(match source {
         Source::Csv { path, header, fields, origin } => csv::load(path, *header, fields, *origin)?,
         Source::Idx { fields } => idx::load(fields)?,
+        Source::Text { path, fields, windows, origin } => text::load(path, fields, *windows, *origin)?,
     });
     known.push(Known { source: source.clone(), stamps, data: Arc::downgrade(&data) });
     Ok(data)
@@ -129,6 +177,9 @@ fn stamps(source: &Source) -> Result<Vec<Stamp>, DataError> {
     let files: Vec<(&Path, Origin)> = match source {
         Source::Csv { path, origin, .. } => vec![(path, *origin)],
         Source::Idx { fields } => fields.iter().map(|field| (field.path.as_path(), field.origin)).collect(),
+        Source::Text { path, fields, origin, .. } => std::iter::once((path.as_path(), *origin))
+            .chain(fields.iter().flat_map(vocabulary_files))
+            .collect(),
     };
     if files.is_empty() {
         return Err(DataError::new(0, Fault::Stages { reason: "a source needs at least one field" }));
@@ -138,4 +189,22 @@ fn stamps(source: &Source) -> Result<Vec<Stamp>, DataError> {
         Ok((path, metadata.len(), metadata.modified().ok()))
     };
     files.into_iter().map(stamp).collect()
+}
+
+/// The files that a field's vocabulary comes from.
+fn vocabulary_files(field: &TextField) -> Vec<(&Path, Origin)> {
+    match &field.content {
+        TextContent::Tokens(Tokens { vocabulary: VocabularySource::Counted { over, .. }, .. }) => {
+            over.iter().map(|part| (part.path.as_path(), part.origin)).collect()
+        }
+        TextContent::Tokens(Tokens { vocabulary: VocabularySource::File { path, origin }, .. }) => {
+            vec![(path, *origin)]
+        }
+        TextContent::Numbers { .. } => Vec::new(),
+    }
+}
+
+/// A text from a file as it may stand in a message: not too long.
+pub fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 { text.to_string() } else { text.chars().take(39).chain(['…']).collect() }
 }

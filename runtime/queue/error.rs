@@ -69,6 +69,24 @@ pub enum Fault {
     NotALabel { classes: u64, found: f64 },
     /// A value that the dtype cannot hold.
     NoFit { dtype: DType, found: f64 },
+    /// A text that is not in UTF-8.
+    NotUtf8 { found: u8 },
+    /// The recipe wants a cell that a line does not have.
+    NoCell { column: usize, columns: usize },
+    /// Numbers that do not make whole steps of a sequence.
+    Steps { numbers: usize, step: usize },
+    /// A sequence that does not fill a single window.
+    TooShort { expected: usize, found: usize },
+    /// Examples that fit into no bucket; the first of them with its longest field.
+    TooLong { examples: usize, field: String, length: usize, longest: usize },
+    /// Lengths of buckets that do not ascend from 1, or are not as many for each field.
+    Buckets { reason: &'static str },
+    /// A field that is to be filled up and is no sequence.
+    NoSequence { field: String },
+    /// A file that is no tokenizer.
+    NotATokenizer { reason: String },
+    /// What this program was built without.
+    NotBuilt { feature: &'static str },
     /// Two fields of one source have different numbers of examples.
     Lengths { first: String, first_examples: usize, second: String, second_examples: usize },
     /// A split at or beyond the end of the data.
@@ -173,6 +191,36 @@ impl fmt::Display for Fault {
                 write!(f, "expected a label, a whole number from 0 to {last}, found {found}")
             }
             Fault::NoFit { dtype, found } => write!(f, "{found} cannot be held as {dtype}"),
+            Fault::NotUtf8 { found } => {
+                write!(f, "expected a text in UTF-8, found the byte {found:#04x} where no character begins")
+            }
+            Fault::NoCell { column, columns } => write!(
+                f,
+                "there is no column {column}: this line has {}, counted from 0 and separated by tabs",
+                count(*columns, "cell")
+            ),
+            Fault::Steps { numbers, step } => {
+                write!(f, "{} cannot be cut into steps of {step}", count(*numbers, "number"))
+            }
+            Fault::TooShort { expected, found } => {
+                write!(f, "expected at least {expected} steps, which one window has, found {found}")
+            }
+            Fault::TooLong { examples, field, length, longest } => write!(
+                f,
+                "{} {} into no bucket: `{field}` has {length} steps, and the last bucket has room for \
+                 {longest}; give a longer bucket, or say `longer: skip` or `longer: cut`",
+                count(*examples, "example"),
+                if *examples == 1 { "fits" } else { "fit" }
+            ),
+            Fault::Buckets { reason } => write!(f, "{reason}"),
+            Fault::NoSequence { field } => {
+                write!(f, "`{field}` is no sequence: all its examples are equally long")
+            }
+            Fault::NotATokenizer { reason } => write!(f, "this is no tokenizer: {reason}"),
+            Fault::NotBuilt { feature } => write!(
+                f,
+                "this program was built without what reads it: build it with `--features {feature}`"
+            ),
             Fault::Lengths { first, first_examples, second, second_examples } => {
                 let (a, b) = (count(*first_examples, "example"), count(*second_examples, "example"));
                 write!(f, "`{first}` has {a}, `{second}` has {b}")

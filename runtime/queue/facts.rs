@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recipe::Unit;
+use super::vocabulary::Counts;
+
 /// What is in a csv file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CsvFacts {
@@ -50,6 +53,36 @@ pub struct IdxFacts {
     /// Its smallest and largest number; only for files with one axis (labels), which alone are read
     /// to the end.
     pub range: Option<Range>,
+}
+
+/// What is in a text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TextFacts {
+    /// Lines that are not empty, or 1 for a whole; at least 1.
+    pub rows: usize,
+    /// The cells of a line, or the line, or the whole.
+    pub parts: Vec<PartFacts>,
+    /// What was counted.
+    pub counted: Vec<Unit>,
+}
+
+/// What is in a part of a text: the tokens of the longest, and how often each token occurs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartFacts {
+    /// Characters, where they were counted.
+    pub characters: (usize, Counts),
+    /// Words, where they were counted.
+    pub words: (usize, Counts),
+}
+
+impl PartFacts {
+    /// The tokens of the longest, and how often each token occurs.
+    pub fn of(&self, unit: Unit) -> &(usize, Counts) {
+        match unit {
+            Unit::Characters => &self.characters,
+            Unit::Words => &self.words,
+        }
+    }
 }
 
 /// Element types of idx files.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{self, Dataset};
+use super::buckets::{Batches, Buckets};
+use super::dataset::{self, Column, Dataset};
 use super::error::{DataError, Fault};
 use super::order::Order;
 use super::prefetch::Prefetch;
@@ -23,7 +24,8 @@ pub struct Cursor {
 /// Some examples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// One tensor for each field of the source, in order; the first axis is the examples.
+    /// One tensor for each field of the source, in order; the first axis is the examples. A sequence `x` is
+    /// filled up to the length of its bucket, and `x.length` follows it: an `i32` for each example.
     pub tensors: Vec<(Arc<str>, Tensor)>,
     /// How many examples; at least 1.
     pub examples: usize,
@@ -40,6 +42,22 @@ impl Batch {
     pub fn tensor(&self, name: &str) -> Option<&Tensor> {
         self.tensors.iter().find(|(field, _)| &**field == name).map(|(_, tensor)| tensor)
     }
+
+    /// The shapes of its tensors.
+    pub fn shapes(&self) -> Shapes {
+        Shapes(self.tensors.iter().map(|(name, t)| (Arc::clone(name), t.shape().to_vec())).collect())
+    }
+}
+
+/// What a batch binds: the shape of each of its tensors. Programs are made for shapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shapes(pub Vec<(Arc<str>, Vec<usize>)>);
+
+impl Shapes {
+    /// The shape of a tensor.
+    pub fn get(&self, name: &str) -> Option<&[usize]> {
+        self.0.iter().find(|(field, _)| &**field == name).map(|(_, shape)| shape.as_slice())
+    }
 }
 
 /// A recipe with its data in memory, ready to be consumed any number of times.
@@ -47,6 +65,7 @@ impl Batch {
 pub struct Input {
     data: Arc<Dataset>,
     order: Arc<Order>,
+    buckets: Option<Arc<Buckets>>,
     /// Examples of a batch.
     batch: usize,
     /// How many batches to prepare on another thread; 0: each is made when it is asked for.
@@ -64,12 +83,17 @@ impl Input {
     pub fn open(recipe: &Recipe, seed: u64) -> Result<Input, DataError> {
         let (batch, ahead) = batching(recipe)?;
         let data = dataset::load(&recipe.source)?;
-        let order = Arc::new(Order::new(data.examples, &recipe.stages, seed)?);
+        let mut order = Order::new(data.examples, &recipe.stages, seed)?;
+        let buckets = Buckets::new(&data, order.fixed(), &recipe.stages)?.map(Arc::new);
+        if let Some(buckets) = &buckets {
+            order.retain(|example| buckets.keeps(example));
+        }
+        let order = Arc::new(order);
         let origin = recipe.stages.last().map_or(0, |stage| stage.origin);
         if order.examples() == 0 {
             return Err(DataError::new(origin, Fault::NoneLeft));
         }
-        Ok(Input { data, order, batch, ahead, origin })
+        Ok(Input { data, order, buckets, batch, ahead, origin })
     }
 
     /// Examples of an epoch.
@@ -79,13 +103,45 @@ impl Input {
 
     /// Batches of an epoch.
     pub fn batches(&self) -> usize {
-        self.examples().div_ceil(self.batch)
+        match &self.buckets {
+            None => self.examples().div_ceil(self.batch),
+            Some(buckets) => buckets.batches(self.order.fixed(), self.batch),
+        }
     }
 
-    /// The numbers of examples that batches of a whole epoch have, larger first: one or two.
+    /// The numbers of examples that batches of a whole epoch have, larger first.
     pub fn batch_sizes(&self) -> Vec<usize> {
+        let mut sizes: Vec<usize> = self.sizes().into_iter().map(|(_, size)| size).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        sizes.dedup();
+        sizes
+    }
+
+    /// All shapes that batches of whole epochs will ever have.
+    pub fn shapes(&self) -> Vec<Shapes> {
+        let of = |(bucket, size): (u32, usize)| {
+            let lengths = self.buckets.as_ref().map(|buckets| buckets.lengths(bucket));
+            let tensors = self.data.columns.iter().enumerate().flat_map(|(at, column)| {
+                let shape = column.batch_shape(size, lengths.map_or(0, |lengths| lengths[at]));
+                let length = column.is_ragged().then(|| (length_name(column), vec![size]));
+                std::iter::once((Arc::clone(&column.name), shape)).chain(length)
+            });
+            Shapes(tensors.collect())
+        };
+        self.sizes().into_iter().map(of).collect()
+    }
+
+    /// Buckets and sizes of batches.
+    fn sizes(&self) -> Vec<(u32, usize)> {
+        if let Some(buckets) = &self.buckets {
+            return buckets.sizes(self.order.fixed(), self.batch);
+        }
         let (whole, rest) = (self.examples() / self.batch, self.examples() % self.batch);
-        [(whole, self.batch), (rest, rest)].iter().filter(|(n, _)| *n > 0).map(|(_, size)| *size).collect()
+        [(whole, self.batch), (rest, rest)]
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(_, size)| (0, *size))
+            .collect()
     }
 
     /// Whether both hold the same examples in the same memory.
@@ -118,10 +174,12 @@ impl Input {
         let maker = Maker {
             data: Arc::clone(&self.data),
             order: Arc::clone(&self.order),
+            buckets: self.buckets.clone(),
             batch: self.batch,
             cursor: at_start(cursor, examples),
             end,
             drawn: None,
+            origin: self.origin,
         };
         if self.ahead == 0 {
             return Ok(Supply::Here(maker));
@@ -168,16 +226,18 @@ impl Iterator for Pass {
 
 enum Supply {
     Here(Maker),
-    Ahead(Prefetch<Batch>, Origin),
+    Ahead(Prefetch<Result<Batch, DataError>>, Origin),
 }
 
 impl Supply {
     fn next(&mut self) -> Result<Option<Batch>, DataError> {
         match self {
-            Supply::Here(maker) => Ok(maker.next()),
+            Supply::Here(maker) => maker.next().transpose(),
             Supply::Ahead(ahead, origin) => {
                 let origin = *origin;
-                ahead.next().map_err(|message| DataError::new(origin, Fault::Broken { message }))
+                let next =
+                    ahead.next().map_err(|message| DataError::new(origin, Fault::Broken { message }))?;
+                next.transpose()
             }
         }
     }
@@ -196,39 +256,88 @@ impl Supply {
 struct Maker {
     data: Arc<Dataset>,
     order: Arc<Order>,
+    buckets: Option<Arc<Buckets>>,
     batch: usize,
     cursor: Cursor,
     /// The epoch before which it ends.
     end: Option<u64>,
-    /// An epoch and its order.
-    drawn: Option<(u64, Vec<usize>)>,
+    /// An epoch and its order; without buckets, where batches end is not written down.
+    drawn: Option<(u64, Batches)>,
+    origin: Origin,
 }
 
 impl Iterator for Maker {
-    type Item = Batch;
+    type Item = Result<Batch, DataError>;
 
-    fn next(&mut self) -> Option<Batch> {
-        let Cursor { epoch, position } = self.cursor;
-        if self.end.is_some_and(|end| epoch >= end) {
+    fn next(&mut self) -> Option<Result<Batch, DataError>> {
+        if self.end.is_some_and(|end| self.cursor.epoch >= end) {
             return None;
         }
+        Some(self.make())
+    }
+}
+
+impl Maker {
+    fn make(&mut self) -> Result<Batch, DataError> {
+        let Cursor { epoch, position } = self.cursor;
         let drawn = self.drawn.take().filter(|(drawn, _)| *drawn == epoch);
-        let (_, indices) = self.drawn.insert(drawn.unwrap_or_else(|| (epoch, self.order.epoch(epoch))));
+        let (_, batches) = self.drawn.insert(
+            drawn.unwrap_or_else(|| (epoch, draw(&self.order, self.buckets.as_deref(), self.batch, epoch))),
+        );
         let start = position as usize;
-        let chosen = &indices[start..indices.len().min(start.saturating_add(self.batch))];
-        let tensors =
-            self.data.columns.iter().map(|column| (Arc::clone(&column.name), column.gather(chosen)));
-        let after = Cursor { epoch, position: position + chosen.len() as u64 };
+        let examples = batches.examples.len();
+        let (end, bucket) = match &self.buckets {
+            None => (examples.min(start.saturating_add(self.batch)), 0),
+            Some(_) => {
+                let at = batches.ends.partition_point(|(end, _)| *end <= start);
+                if at.checked_sub(1).map_or(0, |before| batches.ends[before].0) != start {
+                    let fault = Fault::Cursor { position, examples };
+                    return Err(DataError::new(self.origin, fault));
+                }
+                batches.ends[at]
+            }
+        };
+        let chosen = &batches.examples[start..end];
+        let lengths = self.buckets.as_ref().map(|buckets| buckets.lengths(bucket));
+        let tensors = self.data.columns.iter().enumerate().flat_map(|(at, column)| {
+            let length = lengths.map_or(0, |lengths| lengths[at]);
+            let filled = (Arc::clone(&column.name), column.gather(chosen, length));
+            std::iter::once(filled).chain(column.is_ragged().then(|| lengths_tensor(column, chosen, length)))
+        });
+        let after = Cursor { epoch, position: end as u64 };
         let batch = Batch {
             tensors: tensors.collect(),
             examples: chosen.len(),
             epoch,
-            ends_epoch: after.position as usize == indices.len(),
-            cursor: at_start(after, indices.len()),
+            ends_epoch: end == examples,
+            cursor: at_start(after, examples),
         };
         self.cursor = batch.cursor;
-        Some(batch)
+        Ok(batch)
     }
+}
+
+fn draw(order: &Order, buckets: Option<&Buckets>, batch: usize, epoch: u64) -> Batches {
+    let examples = order.epoch(epoch);
+    match buckets {
+        None => Batches { examples, ends: Vec::new() },
+        Some(buckets) => buckets.cut(&examples, batch),
+    }
+}
+
+/// What the true lengths of a sequence are called.
+fn length_name(column: &Column) -> Arc<str> {
+    format!("{}.length", column.name).into()
+}
+
+fn lengths_tensor(column: &Column, chosen: &[usize], most: usize) -> (Arc<str>, Tensor) {
+    let mut tensor = Tensor::zeros(crate::DType::I32, &[chosen.len()]);
+    let to: &mut [i32] = bytemuck::cast_slice_mut(tensor.bytes_mut());
+    for (to, example) in to.iter_mut().zip(chosen) {
+        // A sequence is never longer than what it was filled up or cut to, which fits a tensor in memory.
+        *to = column.length(*example).unwrap_or(0).min(most) as i32;
+    }
+    (length_name(column), tensor)
 }
 
 /// The end of an epoch is the start of the next.
@@ -238,7 +347,7 @@ fn at_start(cursor: Cursor, examples: usize) -> Cursor {
 
 /// The size of batches, and how many to prepare ahead (0 without such a stage).
 fn batching(recipe: &Recipe) -> Result<(usize, usize), DataError> {
-    let (mut batch, mut ahead) = (None, 0);
+    let (mut batch, mut ahead, mut bucketed) = (None, 0, 0);
     for stage in &recipe.stages {
         let fail = |fault| Err(DataError::new(stage.origin, fault));
         match &stage.kind {
@@ -252,6 +361,12 @@ fn batching(recipe: &Recipe) -> Result<(usize, usize), DataError> {
                 return fail(Fault::Stages { reason: "batches can be prepared only after they were made" });
             }
             StageKind::Prefetch { batches } => ahead = *batches,
+            StageKind::Bucket { .. } => {
+                bucketed += 1;
+                if bucketed > 1 {
+                    return fail(Fault::Stages { reason: "examples can be put into buckets only once" });
+                }
+            }
             StageKind::Shuffle { .. } | StageKind::Split { .. } => {}
         }
     }

@@ -5,6 +5,7 @@
 //! feed opened at a cursor gives exactly the batches that would have followed it. What is wrong with the
 //! data is a [`DataError`]: never a panic, never a wait without end.
 
+mod buckets;
 mod convert;
 mod csv;
 mod dataset;
@@ -16,14 +17,25 @@ mod open;
 mod order;
 mod prefetch;
 mod recipe;
+mod text;
+mod tokenizer;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_text;
 
 pub use csv::inspect as inspect_csv;
 pub use error::{DataError, Fault, Place};
-pub use facts::{ColumnFacts, CsvFacts, Element, IdxFacts, Range, Word};
-pub use feed::{Batch, Cursor, Feed, Input, Pass};
+pub use facts::{ColumnFacts, CsvFacts, Element, IdxFacts, PartFacts, Range, TextFacts, Word};
+pub use feed::{Batch, Cursor, Feed, Input, Pass, Shapes};
 pub use idx::inspect as inspect_idx;
 pub use open::locate;
-pub use recipe::{Arithmetic, CsvField, IdxField, Origin, Recipe, Source, Stage, StageKind};
+pub use recipe::{
+    Arithmetic, CsvField, FieldShape, IdxField, Longer, Origin, Part, Recipe, Source, Stage, StageKind,
+    TextContent, TextField, TextPart, Tokens, Unit, VocabularySource, Windows,
+};
+pub use text::inspect as inspect_text;
+pub use tokenizer::{CAN_READ as CAN_READ_TOKENIZERS, inspect as inspect_tokenizer};
+pub use vocabulary::{Counts, END, PAD, RESERVED, START, UNKNOWN, Vocabulary, vocabulary_size};

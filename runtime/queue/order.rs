@@ -35,8 +35,8 @@ impl Order {
         for (at, stage) in stages.iter().enumerate() {
             let fail = |fault| DataError::new(stage.origin, fault);
             match &stage.kind {
-                StageKind::Shuffle { .. } | StageKind::Split { .. } if batched => {
-                    let reason = "shuffles and splits come before the batch";
+                StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. } if batched => {
+                    let reason = "shuffles, splits and buckets come before the batch";
                     return Err(fail(Fault::Stages { reason }));
                 }
                 StageKind::Shuffle { window: 0, .. } => {
@@ -56,7 +56,7 @@ impl Order {
                     order.fixed = cut(order.fixed, bounds, *part).map_err(fail)?;
                 }
                 StageKind::Batch { .. } => batched = true,
-                StageKind::Prefetch { .. } => {}
+                StageKind::Bucket { .. } | StageKind::Prefetch { .. } => {}
             }
         }
         Ok(order)
@@ -65,6 +65,16 @@ impl Order {
     /// Examples of an epoch.
     pub fn examples(&self) -> usize {
         self.fixed.len()
+    }
+
+    /// What is left after the last split, in the order in which it leaves it.
+    pub fn fixed(&self) -> &[usize] {
+        &self.fixed
+    }
+
+    /// Leaves out what `keep` does not want.
+    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        self.fixed.retain(|example| keep(*example));
     }
 
     /// The examples of an epoch, in their order.

@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::Shapes;
 use crate::DType;
 
 /// An opaque number that comes back in errors; whoever made the recipe knows which line it stands for.
@@ -41,6 +43,120 @@ pub enum Source {
         /// The files.
         fields: Vec<IdxField>,
     },
+    /// A text in UTF-8. One line is one example, or the windows of the whole are.
+    Text {
+        /// The file, plain or gzip.
+        path: PathBuf,
+        /// What is made of its parts; all of one kind.
+        fields: Vec<TextField>,
+        /// How a whole is cut into examples; without, it is one example.
+        windows: Option<Windows>,
+        /// Comes back in errors about the file as a whole.
+        origin: Origin,
+    },
+}
+
+/// A sequence made of a part of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextField {
+    /// The name batches know it by.
+    pub name: String,
+    /// What of the text it is made of.
+    pub part: Part,
+    /// What it holds.
+    pub content: TextContent,
+    /// What elements become.
+    pub dtype: DType,
+    /// Comes back in errors about this field.
+    pub origin: Origin,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Each line that is not empty.
+    Line,
+    /// A cell, from 0, of each line that is not empty; cells are separated by tabs.
+    Cell(usize),
+}
+
+/// What the text of a field holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TextContent {
+    /// Words or characters that become numbers of a vocabulary.
+    Tokens(Tokens),
+    /// Numbers with blanks (or commas) between them: a sequence of tensors.
+    Numbers {
+        /// Shape of one step of the sequence; `[]` for single numbers.
+        shape: Vec<usize>,
+        /// Applied in f64, in order, before a number becomes an element.
+        arithmetic: Vec<(Arithmetic, f64)>,
+    },
+}
+
+/// How texts become sequences of whole numbers: 0 to 3 are PAD, START, END and UNKNOWN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// What the numbers from 4 on stand for.
+    pub vocabulary: VocabularySource,
+    /// Whether END follows the last token.
+    pub end: bool,
+}
+
+/// Where a vocabulary comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum VocabularySource {
+    /// What there is in parts of texts, the most frequent first, ties by their text.
+    Counted {
+        /// What is counted.
+        unit: Unit,
+        /// Where: all of it counts together.
+        over: Vec<TextPart>,
+        /// Numbers it may have at most, those below 4 included.
+        size: Option<usize>,
+        /// What occurs less often is UNKNOWN.
+        least: u64,
+    },
+    /// A `tokenizer.json`, whose numbers are moved up by 4.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Comes back in errors about it.
+        origin: Origin,
+    },
+}
+
+/// What a vocabulary is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Unit {
+    /// Single characters.
+    Characters,
+    /// Letters and digits that stand together; any other character that is no blank by itself.
+    Words,
+}
+
+/// A part of a text file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextPart {
+    /// The file, plain or gzip.
+    pub path: PathBuf,
+    /// What of it.
+    pub part: Part,
+    /// Comes back in errors about it.
+    pub origin: Origin,
+}
+
+/// How a long sequence becomes examples of one length; what does not fill a last one is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Windows {
+    /// Steps of an example; at least 1.
+    pub length: usize,
+    /// From the first step of one to the first step of the next; at least 1.
+    pub stride: usize,
+    /// Comes back in errors about it.
+    pub origin: Origin,
 }
 
 /// A tensor made of neighbouring columns of a csv file.
@@ -131,7 +247,17 @@ pub enum StageKind {
         /// Which of the `bounds.len() + 1` parts is kept, from 0.
         part: usize,
     },
-    /// Groups examples; the last batch of an epoch may be short.
+    /// Puts examples of about the same length together. Example after example goes to the first bucket that
+    /// it fits into, and is filled up with zeros (PAD) to that bucket's length. Fields that are not named are
+    /// filled up to their longest.
+    Bucket {
+        /// For each field its lengths, ascending and as many as those of the others: bucket `i` has the
+        /// `i`th of each.
+        lengths: Vec<(String, Vec<usize>)>,
+        /// What becomes of examples that fit into none.
+        longer: Longer,
+    },
+    /// Groups examples; the last batch of an epoch (of each bucket) may be short.
     Batch {
         /// Examples of a batch; at least 1.
         size: usize,
@@ -143,15 +269,88 @@ pub enum StageKind {
     },
 }
 
+/// What becomes of examples that are longer than the last bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Longer {
+    /// They are an error.
+    Refuse,
+    /// They are left out.
+    Skip,
+    /// Their ends are cut off.
+    Cut,
+}
+
+impl Recipe {
+    /// The number of examples of a batch, if it says so.
+    pub fn batch(&self) -> Option<usize> {
+        self.stages.iter().find_map(|stage| match stage.kind {
+            StageKind::Batch { size } => Some(size),
+            StageKind::Shuffle { .. }
+            | StageKind::Split { .. }
+            | StageKind::Bucket { .. }
+            | StageKind::Prefetch { .. } => None,
+        })
+    }
+
+    /// The shapes of a batch of so many examples in the last bucket, as far as they are known before the data
+    /// are read; lengths that are not count as 1.
+    pub fn shapes(&self, examples: usize) -> Shapes {
+        let buckets = self.stages.iter().find_map(|stage| match &stage.kind {
+            StageKind::Bucket { lengths, .. } => Some(lengths.as_slice()),
+            StageKind::Shuffle { .. }
+            | StageKind::Split { .. }
+            | StageKind::Batch { .. }
+            | StageKind::Prefetch { .. } => None,
+        });
+        let longest = |name: &str| {
+            let own = buckets.unwrap_or_default().iter().find(|(field, _)| field == name);
+            own.and_then(|(_, lengths)| lengths.last().copied()).unwrap_or(1)
+        };
+        let fields = self.source.fields();
+        let shapes = fields.iter().flat_map(|FieldShape { name, shape, .. }| {
+            let known = shape.iter().map(|size| size.unwrap_or_else(|| longest(name)));
+            let whole = (Arc::from(*name), std::iter::once(examples).chain(known).collect());
+            let ragged = shape.contains(&None);
+            let lengths = ragged.then(|| (Arc::from(format!("{name}.length")), vec![examples]));
+            std::iter::once(whole).chain(lengths)
+        });
+        Shapes(shapes.collect())
+    }
+}
+
+/// What a batch holds of one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldShape<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Sizes of one example's axes; `None`: each example has its own.
+    pub shape: Vec<Option<usize>>,
+    /// What elements are.
+    pub dtype: DType,
+}
+
 impl Source {
-    /// Names, shapes of one example and dtypes of what a batch holds, in order.
-    pub fn fields(&self) -> Vec<(&str, &[usize], DType)> {
+    /// What a batch holds of each field, in order.
+    pub fn fields(&self) -> Vec<FieldShape<'_>> {
+        let fixed = |shape: &[usize]| shape.iter().copied().map(Some).collect();
         match self {
-            Source::Csv { fields, .. } => {
-                fields.iter().map(|f| (f.name.as_str(), f.shape.as_slice(), f.dtype)).collect()
-            }
-            Source::Idx { fields } => {
-                fields.iter().map(|f| (f.name.as_str(), f.shape.as_slice(), f.dtype)).collect()
+            Source::Csv { fields, .. } => fields
+                .iter()
+                .map(|f| FieldShape { name: &f.name, shape: fixed(&f.shape), dtype: f.dtype })
+                .collect(),
+            Source::Idx { fields } => fields
+                .iter()
+                .map(|f| FieldShape { name: &f.name, shape: fixed(&f.shape), dtype: f.dtype })
+                .collect(),
+            Source::Text { fields, windows, .. } => {
+                let first = windows.map(|windows| windows.length);
+                let shape = |field: &TextField| match &field.content {
+                    TextContent::Tokens(_) => vec![first],
+                    TextContent::Numbers { shape, .. } => {
+                        std::iter::once(first).chain(shape.iter().copied().map(Some)).collect()
+                    }
+                };
+                fields.iter().map(|f| FieldShape { name: &f.name, shape: shape(f), dtype: f.dtype }).collect()
             }
         }
     }

@@ -452,7 +452,11 @@ fn recipes_are_plain_data() {
     let recipe = csv(Path::new("a.csv"), batch(3));
     let text = serde_json::to_string(&recipe).unwrap();
     assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), recipe);
-    assert_eq!(recipe.source.fields(), [("x", [2usize].as_slice(), DType::F32), ("y", &[], DType::I32)]);
+    let field = |name, shape, dtype| FieldShape { name, shape, dtype };
+    assert_eq!(
+        recipe.source.fields(),
+        [field("x", vec![Some(2)], DType::F32), field("y", vec![], DType::I32)]
+    );
 }
 
 proptest::proptest! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Suspect, Variables};
 use crate::faults::BadIndex;
-use crate::queue::Batch;
+use crate::queue::{Batch, Shapes};
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,14 +56,14 @@ impl std::error::Error for MachineError {}
 ///
 /// What `run` computes and changes is a function of the variables, the batch and the step, bit for bit.
 pub trait Machine {
-    /// Something to be carried out, for one phase and number of examples.
+    /// Something to be carried out, for one phase and the shapes of batches.
     type Program;
 
-    /// Makes the program of a phase for batches of so many examples.
+    /// Makes the program of a phase for batches of these shapes.
     ///
     /// # Errors
-    /// What this machine cannot do.
-    fn compile(&mut self, phase: Phase, examples: usize) -> Result<Self::Program, MachineError>;
+    /// What this machine cannot do; shapes that contradict each other.
+    fn compile(&mut self, phase: Phase, shapes: &Shapes) -> Result<Self::Program, MachineError>;
 
     /// Carries a program out; `step` is the number of updates applied before.
     ///

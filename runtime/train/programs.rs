@@ -1,14 +1,14 @@
-//! Programs by phase and number of examples, made when first needed; the least recently used go first.
+//! Programs by phase and shapes of batches, made when first needed; the least recently used go first.
 
 use super::machine::{Machine, MachineError, Outputs, Phase};
-use crate::queue::Batch;
+use crate::queue::{Batch, Shapes};
 
-/// How many are kept: a whole and a short batch for training and a few evaluations.
-const KEPT: usize = 8;
+/// How many are kept: a whole and a short batch for training and a few evaluations, in eight buckets.
+const KEPT: usize = 32;
 
 /// The programs that were made, most recently used first.
 pub struct Programs<P> {
-    made: Vec<(Phase, usize, P)>,
+    made: Vec<(Phase, Shapes, P)>,
 }
 
 impl<P> Default for Programs<P> {
@@ -29,7 +29,7 @@ impl<P> Programs<P> {
         batch: &Batch,
         step: u64,
     ) -> Result<Outputs, MachineError> {
-        let program = self.of(machine, phase, batch.examples)?;
+        let program = self.of(machine, phase, batch.shapes())?;
         machine.run(program, batch, step)
     }
 
@@ -37,12 +37,15 @@ impl<P> Programs<P> {
         &mut self,
         machine: &mut M,
         phase: Phase,
-        examples: usize,
+        shapes: Shapes,
     ) -> Result<&mut P, MachineError> {
-        let found = self.made.iter().position(|(p, e, _)| (*p, *e) == (phase, examples));
+        let found = self.made.iter().position(|(p, s, _)| *p == phase && *s == shapes);
         let entry = match found {
             Some(at) => self.made.remove(at),
-            None => (phase, examples, machine.compile(phase, examples)?),
+            None => {
+                let program = machine.compile(phase, &shapes)?;
+                (phase, shapes, program)
+            }
         };
         self.made.truncate(KEPT - 1);
         self.made.insert(0, entry);

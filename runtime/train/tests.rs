@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::DType;
-use crate::queue::{CsvField, Recipe, Source, Stage, StageKind};
+use crate::queue::{CsvField, Recipe, Shapes, Source, Stage, StageKind};
 
 /// Moves `w` towards the mean of each batch; `rate` above 2 makes it explode.
 struct Toy {
@@ -18,7 +18,8 @@ struct Toy {
 impl Machine for Toy {
     type Program = (Phase, usize);
 
-    fn compile(&mut self, phase: Phase, examples: usize) -> Result<(Phase, usize), MachineError> {
+    fn compile(&mut self, phase: Phase, shapes: &Shapes) -> Result<(Phase, usize), MachineError> {
+        let examples = shapes.get("x").unwrap()[0];
         self.compiled.push((phase, examples));
         Ok((phase, examples))
     }

@@ -33,7 +33,14 @@ pub fn run(case: &Case) -> Result<String, String> {
     for run in &checked.runs {
         let stages =
             |recipe: &Recipe| recipe.stages.iter().map(|stage| stage.kind.clone()).collect::<Vec<_>>();
-        out += &format!("//= feed {:?} {:?}\n", run.feed.source.fields(), stages(&run.feed));
+        let size = |size: &Option<usize>| size.map_or("ragged".to_string(), |size| size.to_string());
+        let fields = run.feed.source.fields();
+        let fields = fields.iter().map(|field| {
+            let shape: Vec<String> = field.shape.iter().map(size).collect();
+            format!("({:?}, [{}], {:?})", field.name, shape.join(", "), field.dtype)
+        });
+        let fields: Vec<String> = fields.collect();
+        out += &format!("//= feed [{}] {:?}\n", fields.join(", "), stages(&run.feed));
         for evaluate in &run.evaluate {
             out += &format!(
                 "//= evaluate {} {:?} {:?}\n",

@@ -73,7 +73,7 @@ fn environment(model: &Model) -> Environment {
 }
 
 fn graph(model: &Model) -> Graph {
-    graph_of(model, BATCH as u64, Phase::Train, &[])
+    graph_of(model, &vec![BATCH as u64; model.free.len()], Phase::Train, &[])
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! `data` blocks: from expressions to recipes, held against the model's inputs and the facts about files.
 
+mod lengths;
 mod numbers;
 mod recipes;
 mod sources;
 mod stages;
+mod text;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
 use strata_grammar::ast::{Argument, ArgumentName, BinaryOp, Expr, ExprKind, Ident, Item, TrainKind};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
-use strata_runtime::queue::{Arithmetic, StageKind};
+use strata_runtime::queue::{Arithmetic, Part, StageKind, Unit, VocabularySource, Windows};
 
 pub(super) use recipes::label_classes;
 
@@ -18,7 +21,7 @@ use super::{Checker, Settings, SourceKey, items};
 use crate::load::Loaded;
 
 /// How a data file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Comma-separated numbers, one example a row.
     Csv {
@@ -27,6 +30,15 @@ pub enum Format {
     },
     /// The format of the MNIST collection.
     Idx,
+    /// A text in UTF-8.
+    Text {
+        /// What of it is read.
+        part: Part,
+        /// What the spec makes vocabularies of.
+        units: Vec<Unit>,
+    },
+    /// A `tokenizer.json`.
+    Tokenizer,
 }
 
 /// A data file that a spec names.
@@ -36,22 +48,34 @@ pub struct DataSource {
     pub key: SourceKey,
     /// The path in the text.
     pub span: Span,
-    /// How it is written.
-    pub format: Format,
     /// Where it may lie; the first that exists is meant.
     pub candidates: Vec<PathBuf>,
 }
 
 /// Every data file that a spec names, for whoever inspects them.
 pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
+    let units = units_of(loaded);
+    let mut found = Vec::new();
+    for expr in data_expressions(loaded) {
+        walk(expr, &mut |callee, args| sources_of(callee, args, &units, &mut found));
+    }
+    let source = |(key, span): (SourceKey, Span)| {
+        let candidates = candidates(loaded, settings, &key);
+        DataSource { key, span, candidates }
+    };
+    found.into_iter().map(source).collect()
+}
+
+/// Everything that is written in the place of data.
+fn data_expressions(loaded: &Loaded) -> Vec<&Expr> {
     let mut found = Vec::new();
     for (_, item) in items(loaded) {
         match item {
-            Item::Data(data) => sources_of(&data.value, &mut found),
+            Item::Data(data) => found.push(&data.value),
             Item::Train(train) => {
                 for statement in &train.body {
                     if let TrainKind::Feed(expr) | TrainKind::Evaluate { data: expr, .. } = &statement.kind {
-                        sources_of(expr, &mut found);
+                        found.push(expr);
                     }
                 }
             }
@@ -64,11 +88,23 @@ pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
             | Item::Bad(_) => {}
         }
     }
-    let source = |(key, span, format): (SourceKey, Span, Format)| {
-        let candidates = candidates(loaded, settings, &key);
-        DataSource { key, span, format, candidates }
-    };
-    found.into_iter().map(source).collect()
+    found
+}
+
+/// What the spec makes vocabularies of: texts are counted for that alone.
+pub(super) fn units_of(loaded: &Loaded) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for expr in data_expressions(loaded) {
+        walk(expr, &mut |callee, args| {
+            if callee == "tokens" {
+                let named = args.iter().filter_map(|arg| lone_name(&arg.value));
+                units.extend(named.filter_map(|name| tokens::unit(&name.text)));
+            }
+        });
+    }
+    units.sort_unstable_by_key(|unit| *unit == Unit::Words);
+    units.dedup();
+    units
 }
 
 fn candidates(loaded: &Loaded, settings: &Settings, key: &SourceKey) -> Vec<PathBuf> {
@@ -77,28 +113,46 @@ fn candidates(loaded: &Loaded, settings: &Settings, key: &SourceKey) -> Vec<Path
     std::iter::once(beside).chain(settings.data.iter().map(|folder| folder.join(&key.path))).collect()
 }
 
-/// The files named in an expression; operators that lean to the left are walked without recursion.
-fn sources_of(expr: &Expr, found: &mut Vec<(SourceKey, Span, Format)>) {
+/// Every call by a name in an expression; operators that lean to the left are walked without recursion.
+fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument])) {
     let mut at = expr;
     while let ExprKind::Binary { left, right, .. } = &at.kind {
-        sources_of(right, found);
+        walk(right, each);
         at = left;
     }
     match &at.kind {
-        ExprKind::Paren(inner) => sources_of(inner, found),
+        ExprKind::Paren(inner) => walk(inner, each),
         ExprKind::Call { callee, args, .. } => {
-            let format = match lone_name(callee).map(|name| name.text.as_str()) {
-                Some("csv") => Some(Format::Csv { header: header_of(args) }),
-                Some("array") => Some(Format::Idx),
-                _ => None,
-            };
-            if let (Some(format), Some((path, span))) = (format, first_text(args)) {
-                let key = SourceKey { file: span.file, path: path.to_string() };
-                if !found.iter().any(|(known, ..)| *known == key) {
-                    found.push((key, span, format));
+            if let Some(name) = lone_name(callee) {
+                each(&name.text, args);
+            }
+            args.iter().for_each(|arg| walk(&arg.value, each));
+        }
+        _ => {}
+    }
+}
+
+/// The files that a call names.
+fn sources_of(callee: &str, args: &[Argument], units: &[Unit], found: &mut Vec<(SourceKey, Span)>) {
+    let mut add = |path: &str, span: Span, format: Format| {
+        let key = SourceKey { file: span.file, path: path.to_string(), format };
+        if !found.iter().any(|(known, _)| *known == key) {
+            found.push((key, span));
+        }
+    };
+    let first = first_text(args);
+    match (callee, first) {
+        ("csv", Some((path, span))) => add(path, span, Format::Csv { header: header_of(args) }),
+        ("array", Some((path, span))) => add(path, span, Format::Idx),
+        ("text", Some((path, span))) => {
+            add(path, span, Format::Text { part: text::part_of(args), units: units.to_vec() });
+        }
+        ("tokens", _) => {
+            for arg in args {
+                if let ExprKind::String(path) = &arg.value.kind {
+                    add(path, arg.value.span, Format::Tokenizer);
                 }
             }
-            args.iter().for_each(|arg| sources_of(&arg.value, found));
         }
         _ => {}
     }
@@ -126,14 +180,25 @@ pub(in crate::check) struct Draft {
     stages: Vec<(StageKind, Span)>,
     /// Number of examples, where it is known.
     examples: Option<usize>,
+    /// How the sequence of a whole text is cut.
+    windows: Option<Windows>,
+    /// Whether `pad` made all sequences equally long.
+    padded: bool,
     /// The source.
     span: Span,
+}
+
+impl Draft {
+    fn new(kind: DraftKind, fields: Vec<DraftField>, examples: Option<usize>, span: Span) -> Draft {
+        Draft { kind, fields, stages: Vec::new(), examples, windows: None, padded: false, span }
+    }
 }
 
 #[derive(Clone, Debug)]
 enum DraftKind {
     Csv { key: SourceKey, header: Option<bool> },
     Idx,
+    Text { key: SourceKey },
 }
 
 /// One field before it is held against a model.
@@ -153,6 +218,28 @@ struct DraftField {
 enum From {
     Columns(std::ops::Range<usize>),
     Array(SourceKey),
+    /// A text; what it is made of, once that is said.
+    Text {
+        part: Part,
+        tokens: Option<Tokenized>,
+    },
+    /// A sequence of tensors of this shape.
+    Numbers {
+        part: Part,
+        step: Vec<usize>,
+    },
+}
+
+/// A text as a sequence of whole numbers.
+#[derive(Clone, Debug)]
+struct Tokenized {
+    vocabulary: VocabularySource,
+    end: bool,
+    /// Numbers it has, where that is known.
+    size: Option<usize>,
+    /// Steps of the longest example, where that is known.
+    longest: Option<usize>,
+    span: Span,
 }
 
 /// What a data expression stands for.
@@ -164,11 +251,8 @@ enum Flow {
 }
 
 /// Stages and sources that later versions have.
-const PLANNED: [&str; 17] = [
+const PLANNED: [&str; 14] = [
     "images",
-    "text",
-    "tokens",
-    "bucket",
     "random_crop",
     "flip",
     "whiten",
@@ -184,8 +268,11 @@ const PLANNED: [&str; 17] = [
     "take",
 ];
 
-/// What can stand in a data expression.
-const KNOWN: [&str; 6] = ["csv", "idx", "shuffle", "split", "batch", "prefetch"];
+/// What can stand at the beginning of a data expression.
+const SOURCES: [&str; 3] = ["csv", "idx", "text"];
+
+/// What can stand after `|>`.
+const STAGES: [&str; 8] = ["tokens", "windows", "shuffle", "split", "bucket", "pad", "batch", "prefetch"];
 
 impl<'a> Checker<'a> {
     /// Looks at every `data` item once, used or not.
@@ -291,7 +378,8 @@ impl<'a> Checker<'a> {
                 match name.map(|name| name.text.as_str()) {
                     Some("csv") => self.csv(args, expr.span).map(Flow::One),
                     Some("idx") => self.idx(args, expr.span).map(Flow::One),
-                    Some("shuffle" | "split" | "batch" | "prefetch") => {
+                    Some("text") => self.text(args, expr.span).map(Flow::One),
+                    Some(stage) if STAGES.contains(&stage) => {
                         let found = Diagnostic::error(
                             Code::MisplacedStatement,
                             expr.span,
@@ -312,7 +400,7 @@ impl<'a> Checker<'a> {
             ExprKind::Bad => None,
             _ => {
                 let found = Diagnostic::error(Code::WrongKind, expr.span, "this is no data")
-                    .help("begin with a source, as in `csv(…)` or `idx(…)`, or with the name of data");
+                    .help("begin with a source, as in `csv(…)` or `text(…)`, or with the name of data");
                 self.report(found);
                 None
             }
@@ -327,7 +415,7 @@ impl<'a> Checker<'a> {
         if self.excused(&name.text) {
             return;
         }
-        let names: Vec<&str> = self.globals.data.keys().copied().chain(KNOWN).collect();
+        let names: Vec<&str> = self.globals.data.keys().copied().chain(SOURCES).chain(STAGES).collect();
         let near = did_you_mean(&name.text, names);
         let mut found = Diagnostic::error(
             Code::UnknownName,

@@ -4,7 +4,7 @@ use strata_grammar::ast::{Argument, ArgumentName, BinaryOp, Expr, ExprKind, Iden
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::{Arithmetic, ColumnFacts, Fault};
 
-use super::{Draft, DraftField, DraftKind, From, candidates, first_text, header_of};
+use super::{Draft, DraftField, DraftKind, Format, From, candidates, first_text, header_of};
 use crate::check::signature::lone_name;
 use crate::check::{Checker, Content, DataFacts, SourceFacts, SourceKey};
 
@@ -36,10 +36,11 @@ impl<'a> Checker<'a> {
             self.report(found);
             return None;
         };
-        let key = SourceKey { file: path_span.file, path: path.to_string() };
+        let format = Format::Csv { header: header_of(args) };
+        let key = SourceKey { file: path_span.file, path: path.to_string(), format };
         let columns = self.facts(&key, path_span).and_then(|facts| match &facts.content {
             Content::Csv(csv) => Some(csv),
-            Content::Idx(_) => None,
+            Content::Idx(_) | Content::Text(_) | Content::Tokenizer(_) => None,
         });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;
@@ -65,7 +66,7 @@ impl<'a> Checker<'a> {
         }
         let kind = DraftKind::Csv { key, header: header_of(args) };
         let examples = columns.map(|csv| csv.rows);
-        (!wrong).then_some(Draft { kind, fields, stages: Vec::new(), examples, span })
+        (!wrong).then(|| Draft::new(kind, fields, examples, span))
     }
 
     /// Whether an argument without a name is the source's path; said where it is not.
@@ -345,7 +346,7 @@ impl<'a> Checker<'a> {
             return None;
         }
         let examples = examples.map(|(count, _)| count);
-        (!wrong).then_some(Draft { kind: DraftKind::Idx, fields, stages: Vec::new(), examples, span })
+        (!wrong).then(|| Draft::new(DraftKind::Idx, fields, examples, span))
     }
 
     pub(super) fn idx_field(
@@ -370,10 +371,10 @@ impl<'a> Checker<'a> {
             self.report(Diagnostic::error(Code::MissingArgument, call.span, message));
             return None;
         };
-        let key = SourceKey { file: path_span.file, path: path.to_string() };
+        let key = SourceKey { file: path_span.file, path: path.to_string(), format: Format::Idx };
         let sizes = self.facts(&key, path_span).and_then(|facts| match &facts.content {
             Content::Idx(idx) => Some(idx.sizes.clone()),
-            Content::Csv(_) => None,
+            Content::Csv(_) | Content::Text(_) | Content::Tokenizer(_) => None,
         });
         let own = sizes.as_ref().map(|sizes| sizes.get(1..).unwrap_or_default().to_vec());
         let (shape, shape_span) = match self.shape_argument(args)? {
@@ -405,7 +406,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn first_value(args: &[Argument]) -> Option<&Expr> {
+pub(super) fn first_value(args: &[Argument]) -> Option<&Expr> {
     args.iter().find(|arg| matches!(arg.name, ArgumentName::None)).map(|arg| &arg.value)
 }
 

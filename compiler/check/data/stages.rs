@@ -4,7 +4,7 @@ use strata_grammar::ast::{Argument, ArgumentName, Expr, ExprKind, Ident};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::StageKind;
 
-use super::{Draft, Flow, KNOWN, PLANNED};
+use super::{Draft, Flow, PLANNED, STAGES};
 use crate::check::Checker;
 use crate::check::signature::lone_name;
 
@@ -33,24 +33,22 @@ impl<'a> Checker<'a> {
                 vec![StageKind::Prefetch { batches }]
             }
             "split" => self.split_stage(args, expr.span)?,
+            "tokens" | "windows" | "bucket" | "pad" => {
+                let draft = self.one_part(flow?, expr.span)?;
+                let draft = match name.text.as_str() {
+                    "tokens" => self.tokens(draft, args, expr.span),
+                    "windows" => self.windows(draft, args, expr.span),
+                    "bucket" => self.bucket(draft, args, expr.span),
+                    _ => self.pad(draft, args, expr.span),
+                };
+                return draft.map(Flow::One);
+            }
             _ => {
                 self.unknown_stage(name);
                 return None;
             }
         };
-        let draft = match flow? {
-            Flow::One(draft) => draft,
-            Flow::Parts(_) => {
-                let found = Diagnostic::error(
-                    Code::MisplacedStatement,
-                    expr.span,
-                    "a stage after `split` does not say which part it is for",
-                )
-                .help("name the parts first: `data train, test = … |> split(at: …)`");
-                self.report(found);
-                return None;
-            }
-        };
+        let draft = self.one_part(flow?, expr.span)?;
         self.order(&draft, &kinds[0], expr.span)?;
         let with = |kind: StageKind| {
             let mut next = draft.clone();
@@ -64,17 +62,34 @@ impl<'a> Checker<'a> {
         kinds.into_iter().next().map(|kind| Flow::One(with(kind)))
     }
 
+    /// The data that a stage is for.
+    fn one_part(&mut self, flow: Flow, span: Span) -> Option<Draft> {
+        match flow {
+            Flow::One(draft) => Some(draft),
+            Flow::Parts(_) => {
+                let found = Diagnostic::error(
+                    Code::MisplacedStatement,
+                    span,
+                    "a stage after `split` does not say which part it is for",
+                )
+                .help("name the parts first: `data train, test = … |> split(at: …)`");
+                self.report(found);
+                None
+            }
+        }
+    }
+
     pub(super) fn unknown_stage(&mut self, name: &Ident) {
         if PLANNED.contains(&name.text.as_str()) {
             self.not_yet(name.span, &format!("the stage `{}`", name.text));
             return;
         }
-        let near = did_you_mean(&name.text, KNOWN[2..].iter().copied());
+        let near = did_you_mean(&name.text, STAGES);
         let mut found =
             Diagnostic::error(Code::UnknownName, name.span, format!("there is no stage `{}`", name.text));
         found = match near {
             Some(near) => found.help(format!("did you mean `{near}`?")).edit(name.span, near),
-            None => found.help("there are shuffle, split, batch and prefetch"),
+            None => found.help(format!("there are {}", STAGES.join(", "))),
         };
         self.report(found);
     }
@@ -217,9 +232,11 @@ impl<'a> Checker<'a> {
         let batch = draft.stages.iter().find(|(kind, _)| matches!(kind, StageKind::Batch { .. }));
         let prefetch = draft.stages.iter().find(|(kind, _)| matches!(kind, StageKind::Prefetch { .. }));
         let (message, first) = match (kind, batch, prefetch) {
-            (StageKind::Shuffle { .. } | StageKind::Split { .. }, Some((_, at)), _) => {
-                ("this works on examples, and they are in batches already", *at)
-            }
+            (
+                StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. },
+                Some((_, at)),
+                _,
+            ) => ("this works on examples, and they are in batches already", *at),
             (StageKind::Batch { .. }, Some((_, at)), _) => ("examples are batched once", *at),
             (StageKind::Prefetch { .. }, _, Some((_, at))) => ("batches are prefetched once", *at),
             (StageKind::Prefetch { .. }, None, _) => {
