@@ -173,7 +173,7 @@ impl Text {
 
     /// That all lines that are not empty have as many cells.
     fn check_widths(&self, origin: Origin, expected: usize) -> Result<(), DataError> {
-        let first = self.lines().find(|line| !line.is_empty()).map_or(expected, |line| cells(line));
+        let first = self.lines().find(|line| !line.is_empty()).map_or(expected, cells);
         self.for_each_row(origin, |row| row.check_width(first, origin), false).map(drop)
     }
 }

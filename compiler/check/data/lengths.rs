@@ -9,6 +9,9 @@ use super::{Draft, DraftField, From};
 use crate::check::Checker;
 use crate::check::signature::lone_name;
 
+/// For each field the lengths of its buckets.
+type Lengths = Vec<(String, Vec<usize>)>;
+
 /// Whether examples have their own lengths.
 pub(super) fn is_sequence(draft: &Draft, field: &DraftField) -> bool {
     match field.from {
@@ -61,7 +64,7 @@ impl<'a> Checker<'a> {
     fn with_lengths(
         &mut self,
         mut draft: Draft,
-        lengths: Vec<(String, Vec<usize>)>,
+        lengths: Lengths,
         longer: Longer,
         span: Span,
     ) -> Option<Draft> {
@@ -87,13 +90,8 @@ impl<'a> Checker<'a> {
     }
 
     /// Lengths by field.
-    fn lengths(
-        &mut self,
-        draft: &Draft,
-        args: &'a [Argument],
-        stage: &str,
-    ) -> Option<(Vec<(String, Vec<usize>)>, Longer)> {
-        let mut lengths: Vec<(String, Vec<usize>)> = Vec::new();
+    fn lengths(&mut self, draft: &Draft, args: &'a [Argument], stage: &str) -> Option<(Lengths, Longer)> {
+        let mut lengths: Lengths = Vec::new();
         let mut longer = Longer::Refuse;
         let sequences: Vec<&str> = draft
             .fields
