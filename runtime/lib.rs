@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod code;
 pub mod faults;
 pub mod files;
+pub mod generate;
 pub mod init;
 pub mod kernels;
 pub mod log;
