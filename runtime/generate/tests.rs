@@ -152,7 +152,7 @@ fn draws_follow_the_probabilities_and_the_rules() {
     };
     let plain = firsts(sample(1.0, None, None));
     for (count, expected) in plain.iter().zip([400, 800, 2800]) {
-        assert!((count - expected as i32).abs() < 150, "{plain:?}");
+        assert!((count - expected).abs() < 150, "{plain:?}");
     }
     assert_eq!(firsts(sample(1.0, Some(1), None))[2], 4000);
     let top = firsts(sample(1.0, Some(2), None));
