@@ -250,7 +250,8 @@ fn scalar(tensor: &Tensor) -> Option<f64> {
     match tensor.dtype() {
         DType::F32 => tensor.as_f32()?.first().map(|x| f64::from(*x)),
         DType::F64 => tensor.bytes().as_chunks::<8>().0.first().map(|bytes| f64::from_ne_bytes(*bytes)),
-        DType::Bf16 | DType::F16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => None,
+        DType::Bf16 | DType::F16 => numbers(tensor).first().copied(),
+        DType::I32 | DType::I64 | DType::U8 | DType::Bool => None,
     }
 }
 
@@ -277,8 +278,12 @@ fn wide16(bytes: &[u8], value: impl Fn(u16) -> f64) -> Vec<f64> {
 
 /// The first element that is not finite, as it is written, and its index.
 fn odd_element(tensor: &Tensor) -> Option<(String, Vec<usize>)> {
-    let at = tensor.as_f32()?.iter().position(|x| !x.is_finite())?;
-    let found = tensor.as_f32()?[at].to_string();
+    if !tensor.dtype().is_float() {
+        return None;
+    }
+    let numbers = numbers(tensor);
+    let at = numbers.iter().position(|x| !x.is_finite())?;
+    let found = numbers[at].to_string();
     let mut rest = at;
     let mut index: Vec<usize> = tensor
         .shape()

@@ -17,6 +17,7 @@ mod rows;
 mod schedule;
 mod table;
 mod values;
+mod widen;
 mod window;
 
 use std::collections::BTreeMap;
@@ -115,8 +116,6 @@ pub fn refusal(op: &Op, dtype: DType) -> Option<String> {
     );
     if matches!(op, Op::Scan { .. }) {
         Some("a recurrence does not run on a processor yet".to_owned())
-    } else if matches!(dtype, DType::Bf16 | DType::F16) {
-        Some(format!("{dtype} does not run on a processor yet"))
     } else if dtype == DType::F64 && of_f32 {
         Some(format!("`{}` of f64 does not run on a processor yet", op.name()))
     } else if axes > window::SPATIAL {
@@ -150,10 +149,10 @@ pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -
     if let Err(unsupported) = supported(graph) {
         panic!("{unsupported}");
     }
-    if options.keep_all {
-        return emit(&with_every_output(graph), layout, options);
-    }
-    emit(graph, layout, options)
+    let kept = options.keep_all.then(|| with_every_output(graph));
+    let graph = kept.as_ref().unwrap_or(graph);
+    let wide = widen::widen(graph);
+    emit(wide.as_ref().unwrap_or(graph), layout, options)
 }
 
 /// The same graph with every computed value as an output.

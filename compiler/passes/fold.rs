@@ -37,7 +37,8 @@ fn compute(new: &mut Graph, node: &Node, args: &[ValueId]) -> Option<ValueId> {
     let rounded = match node.ty.dtype {
         DType::F32 => f64::from(result as f32),
         DType::F64 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => result,
-        DType::Bf16 | DType::F16 => return None,
+        DType::Bf16 => half::bf16::from_f64(result).to_f64(),
+        DType::F16 => half::f16::from_f64(result).to_f64(),
     };
     Some(new.filled(rounded, &node.ty, node.origin))
 }

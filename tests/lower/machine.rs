@@ -19,7 +19,8 @@ fn bytes_of(dtype: DType, x: f64) -> Vec<u8> {
         DType::I32 => (x as i32).to_ne_bytes().to_vec(),
         DType::I64 => (x as i64).to_ne_bytes().to_vec(),
         DType::U8 | DType::Bool => vec![x as u8],
-        DType::Bf16 | DType::F16 => panic!("no machine has half floats yet"),
+        DType::Bf16 => half::bf16::from_f64(x).to_ne_bytes().to_vec(),
+        DType::F16 => half::f16::from_f64(x).to_ne_bytes().to_vec(),
     }
 }
 
@@ -34,7 +35,8 @@ pub fn array(tensor: &Tensor) -> Array {
         DType::I32 => f64::from(i32::from_ne_bytes(at.try_into().expect(WHOLE))),
         DType::I64 => i64::from_ne_bytes(at.try_into().expect(WHOLE)) as f64,
         DType::U8 | DType::Bool => f64::from(at[0]),
-        DType::Bf16 | DType::F16 => panic!("no machine has half floats yet"),
+        DType::Bf16 => half::bf16::from_ne_bytes(at.try_into().expect(WHOLE)).to_f64(),
+        DType::F16 => half::f16::from_ne_bytes(at.try_into().expect(WHOLE)).to_f64(),
     };
     let data = bytes.chunks_exact(tensor.dtype().bytes()).map(word).collect();
     Array::new(tensor.shape(), data)

@@ -1,6 +1,7 @@
 //! Compiled plans against the reference evaluator, and against themselves on other numbers of threads.
 
 mod graphs;
+mod halves;
 mod long;
 mod machine;
 mod optimizers;

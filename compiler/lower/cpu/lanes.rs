@@ -1,13 +1,15 @@
 //! Arithmetic on one element or on four at once. Both give the same bits.
 //!
 //! In memory a bool is a byte. Alone it is an `i8` of 0 or 1; four of them are a mask of 32-bit lanes. Dtypes
-//! without four-lane vectors (i64, f64, u8) are four single values.
+//! without four-lane vectors (i64, f64, u8) are four single values. Half floats are `f32` outside memory, and only
+//! moved about and cast: `widen` has seen to that.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
+use super::halves;
 use crate::lower::nest::Combine;
 use crate::ops::{Binary, Scalar, Unary};
 use crate::types::DType;
@@ -28,27 +30,28 @@ pub enum Lanes {
 
 type Builder<'a, 'b> = &'a mut FunctionBuilder<'b>;
 
-/// The type of one element.
-///
-/// # Panics
-/// For half floats, which `lower` refuses.
+/// The type of one element in a register.
 pub fn scalar_type(dtype: DType) -> Type {
     match dtype {
-        DType::F32 => types::F32,
+        DType::F32 | DType::Bf16 | DType::F16 => types::F32,
         DType::F64 => types::F64,
         DType::I32 => types::I32,
         DType::I64 => types::I64,
         DType::U8 | DType::Bool => types::I8,
-        DType::Bf16 | DType::F16 => unreachable!("half floats are refused before code is made"),
     }
 }
 
 /// Whether four elements are one vector.
 pub fn has_vector(dtype: DType) -> bool {
     match dtype {
-        DType::F32 | DType::I32 | DType::Bool => true,
-        DType::F64 | DType::I64 | DType::U8 | DType::Bf16 | DType::F16 => false,
+        DType::F32 | DType::Bf16 | DType::F16 | DType::I32 | DType::Bool => true,
+        DType::F64 | DType::I64 | DType::U8 => false,
     }
+}
+
+/// Whether elements are stored in two bytes.
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::Bf16 | DType::F16)
 }
 
 /// Memory that no trap guards and that need not be aligned.
@@ -75,7 +78,8 @@ pub fn number(b: Builder, dtype: DType, value: f64) -> Value {
         DType::I64 => b.ins().iconst(types::I64, value as i64),
         DType::U8 => b.ins().iconst(types::I8, i64::from(value as u8)),
         DType::Bool => b.ins().iconst(types::I8, i64::from(value != 0.0)),
-        DType::Bf16 | DType::F16 => unreachable!("half floats are refused before code is made"),
+        DType::Bf16 => b.ins().f32const(half::bf16::from_f64(value).to_f32()),
+        DType::F16 => b.ins().f32const(half::f16::from_f64(value).to_f32()),
     }
 }
 
@@ -83,14 +87,14 @@ pub fn number(b: Builder, dtype: DType, value: f64) -> Value {
 pub fn repeat(b: Builder, dtype: DType, one: Value, wide: bool) -> Lanes {
     match (wide, dtype) {
         (false, _) => Lanes::One(one),
-        (true, DType::F32) => Lanes::Vector(splat_bits(b, types::F32X4, one)),
+        (true, DType::F32 | DType::Bf16 | DType::F16) => Lanes::Vector(splat_bits(b, types::F32X4, one)),
         (true, DType::I32) => Lanes::Vector(splat_bits(b, types::I32X4, one)),
         (true, DType::Bool) => {
             let word = b.ins().uextend(types::I32, one);
             let mask = b.ins().ineg(word);
             Lanes::Vector(splat_bits(b, types::I32X4, mask))
         }
-        (true, DType::F64 | DType::I64 | DType::U8 | DType::Bf16 | DType::F16) => Lanes::Four([one; FOUR]),
+        (true, DType::F64 | DType::I64 | DType::U8) => Lanes::Four([one; FOUR]),
     }
 }
 
@@ -130,7 +134,7 @@ pub fn together(b: Builder, dtype: DType, elements: &[Value]) -> Lanes {
             element
         }
     });
-    let ty = if dtype == DType::F32 { types::F32X4 } else { types::I32X4 };
+    let ty = if dtype.is_float() { types::F32X4 } else { types::I32X4 };
     let mut vector = b.ins().scalar_to_vector(ty, words[0]);
     for (lane, word) in words.iter().enumerate().skip(1) {
         vector = b.ins().insertlane(vector, *word, lane as u8);
@@ -140,6 +144,9 @@ pub fn together(b: Builder, dtype: DType, elements: &[Value]) -> Lanes {
 
 /// Loads one element, or four that lie side by side.
 pub fn load(b: Builder, dtype: DType, address: Value, offset: i32, wide: bool) -> Lanes {
+    if is_half(dtype) {
+        return halves::load(b, dtype, address, offset, wide);
+    }
     let ty = scalar_type(dtype);
     if !wide {
         return Lanes::One(b.ins().load(ty, memory(), address, Offset32::new(offset)));
@@ -165,6 +172,9 @@ pub fn load(b: Builder, dtype: DType, address: Value, offset: i32, wide: bool) -
 
 /// Stores one element, or four side by side.
 pub fn store(b: Builder, dtype: DType, address: Value, offset: i32, lanes: Lanes) {
+    if is_half(dtype) {
+        return halves::store(b, dtype, address, offset, lanes);
+    }
     match lanes {
         Lanes::One(one) => {
             b.ins().store(memory(), one, address, offset);
@@ -380,12 +390,34 @@ pub fn select(b: Builder, dtype: DType, condition: Lanes, yes: Lanes, no: Lanes)
 
 /// The same number as another dtype.
 pub fn cast(b: Builder, from: DType, to: DType, x: Lanes) -> Lanes {
+    if from == to {
+        return x;
+    }
+    let from = if is_half(from) { DType::F32 } else { from };
+    if is_half(to) {
+        let x = nearly(b, from, x);
+        return halves::rounded(b, to, x);
+    }
     match x {
         Lanes::One(x) => Lanes::One(cast_one(b, from, to, x)),
         Lanes::Vector(x) if has_vector(to) => Lanes::Vector(cast_vector(b, from, to, x)),
         Lanes::Vector(_) | Lanes::Four(_) => {
             let each: Vec<Value> = apart(b, from, x).into_iter().map(|x| cast_one(b, from, to, x)).collect();
             together(b, to, &each)
+        }
+    }
+}
+
+/// A number as the `f32` from which rounding to a half gives what rounding at once would.
+fn nearly(b: Builder, from: DType, x: Lanes) -> Lanes {
+    match from {
+        DType::F32 | DType::Bf16 | DType::F16 => x,
+        // All of them are whole numbers that `f32` holds.
+        DType::U8 | DType::Bool => cast(b, from, DType::F32, x),
+        DType::F64 => halves::narrowed_lanes(b, x, |b, four| together(b, DType::F32, four)),
+        DType::I32 | DType::I64 => {
+            let exact = cast(b, from, DType::F64, x);
+            nearly(b, DType::F64, exact)
         }
     }
 }

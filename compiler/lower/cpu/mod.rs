@@ -7,6 +7,7 @@
 
 mod analysis;
 mod folds;
+mod halves;
 mod lanes;
 mod loops;
 mod nests;

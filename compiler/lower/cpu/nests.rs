@@ -496,7 +496,10 @@ impl Emit<'_, '_> {
             Ok(offset) => (address, offset),
             Err(_) => (self.b.ins().iadd_imm_s(address, offset), 0),
         };
-        self.b.ins().load(lanes::scalar_type(dtype), lanes::memory(), address, offset)
+        match lanes::load(&mut self.b, dtype, address, offset, false) {
+            Lanes::One(element) => element,
+            Lanes::Vector(_) | Lanes::Four(_) => unreachable!("one element was asked for"),
+        }
     }
 
     /// Stores every result of the nest at the body's place.
