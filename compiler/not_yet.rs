@@ -10,7 +10,7 @@ use crate::model::{Model, Value};
 /// The first value that a training step needs and that cannot be computed here.
 pub fn not_yet(model: &Model) -> Option<Diagnostic> {
     let refused = |(value, needed): (&Value, bool)| {
-        let what = needed.then(|| refusal(&value.op, value.ty.dtype)).flatten()?;
+        let what = needed.then(|| refusal(&value.op)).flatten()?;
         let origin = model.origins[value.origin.0 as usize];
         let found = Diagnostic::error(Code::NotYet, origin.call, what);
         Some(if origin.span == origin.call { found } else { found.label(origin.span, "computed here") })

@@ -434,20 +434,31 @@ fn contract(c: &mut Choices, dtype: DType) -> Primitive {
     let pairs: Vec<(usize, usize)> =
         (0..both.len() + summed.len()).map(|i| (at_left[i], at_right[i])).collect();
     let (batch, sum) = pairs.split_at(both.len());
+    let (dtype, domain) = c.pick(&[
+        (dtype, Domain::Any),
+        (dtype, Domain::Any),
+        (dtype, Domain::Any),
+        (DType::I32, Domain::Whole),
+        (DType::I64, Domain::Whole),
+        (DType::U8, Domain::Whole),
+    ]);
     let op = Op::Contract { batch: batch.to_vec(), sum: sum.to_vec() };
-    Primitive {
-        op,
-        args: vec![(Type::new(dtype, left), Domain::Any), (Type::new(dtype, right), Domain::Any)],
-    }
+    Primitive { op, args: vec![(Type::new(dtype, left), domain), (Type::new(dtype, right), domain)] }
 }
 
-/// A convolution over one or two axes: its input, kernel and output.
+/// Names of the axes that windows move over: seldom three.
+fn spatial(c: &mut Choices) -> Vec<&'static str> {
+    let count = c.pick(&[1usize, 1, 2, 2, 2, 3]);
+    ["depth", "height", "width"][3 - count..].to_vec()
+}
+
+/// A convolution over one to three axes: its input, kernel and output.
 fn convolution(c: &mut Choices, dtype: DType) -> (Convolution, [Type; 3]) {
     let groups = c.pick(&[1u64, 1, 2, 3]);
     let (ci, co) = (c.pick(&[1u64, 2, 3]), c.pick(&[1u64, 2, 3]));
     let mut conv = Convolution { stride: vec![], dilation: vec![], padding: vec![], groups };
     let (mut x, mut w) = (vec![batch(c)], Vec::new());
-    for name in ["height", "width"].into_iter().take(1 + c.below(2)) {
+    for name in spatial(c) {
         let (taps, dilation, stride) =
             (c.pick(&[1u64, 2, 3]), c.pick(&[1u64, 1, 2]), c.pick(&[1u64, 2, 3, 4]));
         let padding = (c.below(4) as u64, c.below(4) as u64);
@@ -489,7 +500,7 @@ fn pooling(c: &mut Choices, dtype: DType) -> (Pooling, [Type; 2]) {
     let op = c.pick(&[Reduction::Sum, Reduction::Max]);
     let mut pooling = Pooling { op, window: vec![], stride: vec![], padding: vec![] };
     let mut x = vec![batch(c)];
-    for name in ["height", "width"].into_iter().take(1 + c.below(2)) {
+    for name in spatial(c) {
         let window = c.pick(&[1u64, 2, 3]);
         let padding = (c.below(window as usize) as u64, c.below(window as usize) as u64);
         pooling.window.push(window);

@@ -17,7 +17,7 @@ use super::product::{Operand, Product, product};
 use super::rows;
 use super::table::TableCall;
 use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
-use super::window::{convolve_desc, pool_desc};
+use super::window::{convolve_desc, plain, pool_desc};
 use crate::graph::{Graph, OriginId, ValueId};
 use crate::ops::reduce::neutral;
 use crate::ops::{Binary, Op, Reduction, Scalar, Unary};
@@ -298,6 +298,8 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
         let product = product(graph, value, batch, sum);
         let reads = product.operands.iter().map(|operand| operand_source(graph, operand, fused)).collect();
         (Work::Product(Box::new(product)), reads)
+    } else if let Some(call) = plain_window(graph, value) {
+        (Work::Table(Box::new(call)), args.iter().map(|arg| here(*arg)).collect())
     } else if let Op::Convolve(c) = op {
         let desc = convolve_desc(c, &dims(args[0]), &dims(args[1]));
         (Work::Convolve(Entry::Convolve, Box::new(desc)), vec![here(args[0]), here(args[1])])
@@ -329,6 +331,26 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
         return None;
     };
     Some(Unit { work, reads, writes: vec![Source::Value(value)], origin: graph.node(value).origin })
+}
+
+/// The call of a plain kernel that moves windows, where the tiled ones do not take them.
+fn plain_window(graph: &Graph, value: ValueId) -> Option<TableCall> {
+    let args = graph.args(value);
+    let (op, result) = (graph.op(value), graph.ty(value));
+    let of = |arg: usize| graph.ty(args[arg]);
+    if matches!(op, Op::Convolve(_)) {
+        plain(op, of(0), Some(of(1)), result)
+    } else if matches!(op, Op::ConvolveInput(..)) {
+        plain(op, result, Some(of(1)), of(0))
+    } else if matches!(op, Op::ConvolveKernel(..)) {
+        plain(op, of(0), Some(result), of(1))
+    } else if matches!(op, Op::Pool(_)) {
+        plain(op, of(0), None, result)
+    } else if matches!(op, Op::PoolInput(_)) {
+        plain(op, of(0), None, of(1))
+    } else {
+        None
+    }
 }
 
 /// What an operand of a product lies in.

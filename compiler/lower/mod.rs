@@ -22,8 +22,9 @@ mod window;
 
 use std::collections::BTreeMap;
 
+use strata_runtime::kernels::element::Kind;
 use strata_runtime::kernels::table as kernels;
-use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
+use strata_runtime::kernels::{ConvolveDesc, Entry, PlainDesc, PoolDesc};
 use strata_runtime::plan::{
     ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Place, Plan, Port, Step, VERSION,
 };
@@ -95,42 +96,16 @@ impl std::fmt::Display for Unsupported {
 /// The first value that cannot.
 pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
     for value in graph.values() {
-        if let Some(what) = refusal(graph.op(value), graph.ty(value).dtype) {
+        if let Some(what) = refusal(graph.op(value)) {
             return Err(Unsupported { value, what });
         }
     }
     Ok(())
 }
 
-/// Why an operator with results of this dtype does not run on this machine, if it does not.
-pub fn refusal(op: &Op, dtype: DType) -> Option<String> {
-    let axes = spatial(op);
-    let of_f32 = matches!(
-        op,
-        Op::Contract { .. }
-            | Op::Convolve(_)
-            | Op::ConvolveInput(..)
-            | Op::ConvolveKernel(..)
-            | Op::Pool(_)
-            | Op::PoolInput(_)
-    );
-    if matches!(op, Op::Scan { .. }) {
-        Some("a recurrence does not run on a processor yet".to_owned())
-    } else if dtype == DType::F64 && of_f32 {
-        Some(format!("`{}` of f64 does not run on a processor yet", op.name()))
-    } else if axes > window::SPATIAL {
-        Some(format!("windows over {axes} axes do not run on a processor yet"))
-    } else {
-        None
-    }
-}
-
-/// Number of axes that a window moves over.
-fn spatial(op: &Op) -> usize {
-    if let Op::Convolve(c) | Op::ConvolveInput(c, _) | Op::ConvolveKernel(c, _) = op {
-        return c.stride.len();
-    }
-    if let Op::Pool(p) | Op::PoolInput(p) = op { p.stride.len() } else { 0 }
+/// Why an operator does not run on this machine, if it does not.
+pub fn refusal(op: &Op) -> Option<String> {
+    matches!(op, Op::Scan { .. }).then(|| "a recurrence does not run on a processor yet".to_owned())
 }
 
 /// Makes the plan of a graph.
@@ -325,9 +300,16 @@ impl Maker<'_> {
 
     fn product(&mut self, product: &Product, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
         let desc = &product.desc;
-        let data = self.describe(bytemuck::bytes_of(desc));
-        self.local = self.local.max(desc.scratch_bytes());
-        let bytes = |elements: i64| elements * 4;
+        let dtype = dtype_of(self.graph, unit.writes[0], self.fused).0;
+        let tiled = dtype == DType::F32;
+        let data = if tiled {
+            self.local = self.local.max(desc.scratch_bytes());
+            self.describe(bytemuck::bytes_of(desc))
+        } else {
+            let plain = PlainDesc { product: *desc, element: Kind::from(dtype).code() };
+            self.describe(bytemuck::bytes_of(&plain))
+        };
+        let bytes = |elements: i64| elements * dtype.bytes() as i64;
         let start = |operand: &Operand| match operand {
             Operand::View(view) => bytes(view.start),
             Operand::Copy(..) => 0,
@@ -338,8 +320,10 @@ impl Maker<'_> {
             (self.place(unit.writes[0]), 0),
         ];
         let (entry, length) = match dealt.sharing {
-            Sharing::Rows | Sharing::Around => (Entry::Product, desc.m),
-            Sharing::Columns => (Entry::ProductColumns, desc.n),
+            Sharing::Rows | Sharing::Around if tiled => (Entry::Product, desc.m),
+            Sharing::Rows | Sharing::Around => (Entry::ProductPlain, desc.m),
+            Sharing::Columns if tiled => (Entry::ProductColumns, desc.n),
+            Sharing::Columns => (Entry::ProductPlainColumns, desc.n),
         };
         let whole = (dealt.sharing == Sharing::Around).then_some(length as usize);
         let around = product.around.iter().map(|a| (a.count, a.steps.map(bytes).to_vec())).collect();

@@ -21,7 +21,7 @@ pub const RULES: Rules = Rules {
 fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
     let Op::Contract { batch, sum } = op else { unreachable!("the table of rules pairs them") };
     let [left, right] = shape::operands(args)?;
-    shape::float(args, 0)?;
+    shape::number(args, 0)?;
     shape::like(args, 1, 0)?;
     let pairs = || batch.iter().chain(sum);
     for (l, r) in pairs() {

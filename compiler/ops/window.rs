@@ -2,6 +2,7 @@
 
 use super::{Convolution, Pooling, Problem};
 use crate::types::{Axis, Size, Type};
+use strata_runtime::kernels::windows::SPATIAL;
 
 /// Windows along one axis: output `o` sees inputs `o * stride - low + tap * dilation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,14 @@ impl Window {
 /// Sizes beyond this are no convolution's; it keeps sums within 64 bits.
 const MOST: u64 = 1 << 32;
 
+/// That windows move over no more axes than kernels do.
+fn few(axes: usize) -> Result<(), Problem> {
+    if axes <= SPATIAL {
+        return Ok(());
+    }
+    Err(Problem::Other(format!("windows move over at most {SPATIAL} axes, not {axes}")))
+}
+
 fn usable(window: Window) -> Result<Window, Problem> {
     let wrong = |text: String| Err(Problem::Other(text));
     match window {
@@ -77,6 +86,7 @@ impl Convolution {
     /// The window along each spatial axis, for a kernel with these spatial sizes.
     pub fn windows(&self, kernel: &[Axis]) -> Result<Vec<Window>, Problem> {
         let rank = kernel.len();
+        few(rank)?;
         if self.stride.len() != rank || self.dilation.len() != rank || self.padding.len() != rank {
             return Err(Problem::Other(format!(
                 "stride, dilation and padding must be given for {rank} axes"
@@ -99,6 +109,7 @@ impl Pooling {
     /// The window along each spatial axis.
     pub fn windows(&self) -> Result<Vec<Window>, Problem> {
         let rank = self.window.len();
+        few(rank)?;
         if self.stride.len() != rank || self.padding.len() != rank {
             return Err(Problem::Other(format!("stride and padding must be given for {rank} axes")));
         }

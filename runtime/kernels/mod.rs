@@ -21,6 +21,10 @@ pub mod element;
 
 pub mod rows;
 
+pub mod plain;
+
+pub mod windows;
+
 mod contract;
 mod depthwise;
 mod lanes;
@@ -32,8 +36,10 @@ mod wide;
 mod tests;
 
 pub use convolve::ConvolveDesc;
+pub use plain::PlainDesc;
 pub use pool::PoolDesc;
 pub use product::{ACCUMULATE, ProductDesc, RELU};
 pub use random::{Draw, stream_of};
 pub use rows::RowsDesc;
 pub use table::{Entry, TABLE, Table};
+pub use windows::WindowsDesc;

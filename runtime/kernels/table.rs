@@ -9,6 +9,9 @@
 //! | `product` | rows of C |
 //! | `product_columns` | columns of C |
 //! | `convolve`, `convolve_input_gradient`, pooling and its gradients | images |
+//! | `product_plain`, `product_plain_columns` | rows, columns of C |
+//! | `windows_convolve`, `windows_input`, `windows_pool`, `windows_pool_input` | images |
+//! | `windows_kernel` | rows of the weights (`WindowsDesc::weight_rows`) |
 //! | `gather`, `scatter_add` | slices of the result (`RowsDesc::picked`, `RowsDesc::summed`) |
 //! | `convolve_weight_gradient` | rows of the weights (`ConvolveDesc::weight_rows`) |
 //!
@@ -17,10 +20,13 @@
 use super::convolve::{self, ConvolveDesc};
 use super::element::Kind;
 use super::math::{self, Function};
+use super::plain::{self, PlainDesc};
 use super::pool::{self, PoolDesc};
 use super::product::{self, ProductDesc};
 use super::random::Draw;
 use super::rows::{self, RowsDesc};
+use super::wide;
+use super::windows::{self, WindowsDesc};
 use crate::faults::Faults;
 use crate::threads::Barrier;
 
@@ -75,6 +81,20 @@ pub type Gather =
 /// (desc, positions, dy, x, lo, hi, scratch, faults).
 pub type ScatterAdd =
     unsafe extern "C" fn(*const RowsDesc, *const u8, *const u8, *mut u8, u64, u64, *mut u8, *const Faults);
+
+/// (desc, a, b, c, null, lo, hi, scratch), of any dtype but half floats.
+pub type ProductPlain =
+    unsafe extern "C" fn(*const PlainDesc, *const u8, *const u8, *mut u8, *const u8, u64, u64, *mut u8);
+
+/// (desc, operands, result, lo, hi), of `f32` or `f64`.
+pub type Windows2 = unsafe extern "C" fn(*const WindowsDesc, *const u8, *const u8, *mut u8, u64, u64);
+
+/// (desc, dy, w, dx, lo, hi, scratch), of `f32` or `f64`.
+pub type WindowsInput =
+    unsafe extern "C" fn(*const WindowsDesc, *const u8, *const u8, *mut u8, u64, u64, *mut u8);
+
+/// (desc, x, y, lo, hi), of `f32` or `f64`.
+pub type Windows1 = unsafe extern "C" fn(*const WindowsDesc, *const u8, *mut u8, u64, u64);
 
 /// (barrier): 0 to go on, 1 when another thread failed and the step must be left at once.
 pub type Wait = unsafe extern "C" fn(*const Barrier) -> u32;
@@ -150,6 +170,13 @@ table! {
     Rem64, rem64: Map264 = rem64;
     Gather, gather: Gather = gather;
     ScatterAdd, scatter_add: ScatterAdd = scatter_add;
+    ProductPlain, product_plain: ProductPlain = product_plain;
+    ProductPlainColumns, product_plain_columns: ProductPlain = product_plain_columns;
+    WindowsConvolve, windows_convolve: Windows2 = windows_convolve;
+    WindowsInput, windows_input: WindowsInput = windows_input;
+    WindowsKernel, windows_kernel: Windows2 = windows_kernel;
+    WindowsPool, windows_pool: Windows1 = windows_pool;
+    WindowsPoolInput, windows_pool_input: Windows2 = windows_pool_input;
 }
 
 unsafe extern "C" fn product_rows(
@@ -332,6 +359,186 @@ unsafe extern "C" fn normal(out: *mut f32, n: u64, key: u64, stream: u64, step: 
     Draw::new(key, stream, step).fill_normal(out, start);
 }
 
+/// Calls a macro with the Rust type of a descriptor's elements.
+macro_rules! by_number {
+    ($code:expr, $of:ident) => {
+        match Kind::of($code) {
+            Kind::F32 => $of!(f32),
+            Kind::F64 => $of!(f64),
+            Kind::I32 => $of!(i32),
+            Kind::I64 => $of!(i64),
+            Kind::U8 => $of!(u8),
+            Kind::Half => unreachable!("half floats are computed with as f32"),
+        }
+    };
+}
+
+/// The same for floats.
+macro_rules! by_float {
+    ($code:expr, $of:ident) => {
+        match Kind::of($code) {
+            Kind::F32 => $of!(f32),
+            Kind::F64 => $of!(f64),
+            Kind::I32 | Kind::I64 | Kind::U8 => unreachable!("windows are of floats"),
+            Kind::Half => unreachable!("half floats are computed with as f32"),
+        }
+    };
+}
+
+unsafe extern "C" fn product_plain(
+    desc: *const PlainDesc,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+    _bias: *const u8,
+    lo: u64,
+    hi: u64,
+    _scratch: *mut u8,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let PlainDesc { product, element } = unsafe { &*desc };
+    let (rows, columns) = (part(lo, hi), 0..product.n as usize);
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(plain::Product::<$ty> {
+                desc: product,
+                a: a.cast(),
+                b: b.cast(),
+                c: c.cast(),
+                rows,
+                columns,
+            })
+        };
+    }
+    by_number!(*element, of)
+}
+
+unsafe extern "C" fn product_plain_columns(
+    desc: *const PlainDesc,
+    a: *const u8,
+    b: *const u8,
+    c: *mut u8,
+    _bias: *const u8,
+    lo: u64,
+    hi: u64,
+    _scratch: *mut u8,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let PlainDesc { product, element } = unsafe { &*desc };
+    let (rows, columns) = (0..product.m as usize, part(lo, hi));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(plain::Product::<$ty> {
+                desc: product,
+                a: a.cast(),
+                b: b.cast(),
+                c: c.cast(),
+                rows,
+                columns,
+            })
+        };
+    }
+    by_number!(*element, of)
+}
+
+unsafe extern "C" fn windows_convolve(
+    desc: *const WindowsDesc,
+    x: *const u8,
+    w: *const u8,
+    y: *mut u8,
+    lo: u64,
+    hi: u64,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let (desc, part) = (unsafe { &*desc }, part(lo, hi));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(windows::Convolve::<$ty> { desc, x: x.cast(), w: w.cast(), y: y.cast(), part })
+        };
+    }
+    by_float!(desc.element, of)
+}
+
+unsafe extern "C" fn windows_input(
+    desc: *const WindowsDesc,
+    dy: *const u8,
+    w: *const u8,
+    dx: *mut u8,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let (desc, part) = (unsafe { &*desc }, part(lo, hi));
+    let turned = scratch.wrapping_add(scratch.align_offset(align_of::<f64>()));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(windows::ConvolveInput::<$ty> {
+                desc,
+                dy: dy.cast(),
+                w: w.cast(),
+                dx: dx.cast(),
+                part,
+                turned: turned.cast(),
+            })
+        };
+    }
+    by_float!(desc.element, of)
+}
+
+unsafe extern "C" fn windows_kernel(
+    desc: *const WindowsDesc,
+    x: *const u8,
+    dy: *const u8,
+    dw: *mut u8,
+    lo: u64,
+    hi: u64,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let (desc, part) = (unsafe { &*desc }, part(lo, hi));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(windows::ConvolveKernel::<$ty> {
+                desc,
+                x: x.cast(),
+                dy: dy.cast(),
+                dw: dw.cast(),
+                part,
+            })
+        };
+    }
+    by_float!(desc.element, of)
+}
+
+unsafe extern "C" fn windows_pool(desc: *const WindowsDesc, x: *const u8, y: *mut u8, lo: u64, hi: u64) {
+    // SAFETY: the caller vouches for `desc`.
+    let (desc, part) = (unsafe { &*desc }, part(lo, hi));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(windows::Pool::<$ty> { desc, x: x.cast(), y: y.cast(), part })
+        };
+    }
+    by_float!(desc.element, of)
+}
+
+unsafe extern "C" fn windows_pool_input(
+    desc: *const WindowsDesc,
+    x: *const u8,
+    dy: *const u8,
+    dx: *mut u8,
+    lo: u64,
+    hi: u64,
+) {
+    // SAFETY: the caller vouches for `desc`.
+    let (desc, part) = (unsafe { &*desc }, part(lo, hi));
+    macro_rules! of {
+        ($ty:ty) => {
+            wide::run(windows::PoolInput::<$ty> { desc, x: x.cast(), dy: dy.cast(), dx: dx.cast(), part })
+        };
+    }
+    by_float!(desc.element, of)
+}
+
 unsafe extern "C" fn gather(
     desc: *const RowsDesc,
     x: *const u8,
@@ -361,16 +568,7 @@ unsafe extern "C" fn scatter_add(
         };
     }
     // SAFETY: the caller's, who also vouches for `desc` and `faults`.
-    unsafe {
-        match Kind::of((*desc).element) {
-            Kind::F32 => of!(f32),
-            Kind::F64 => of!(f64),
-            Kind::I32 => of!(i32),
-            Kind::I64 => of!(i64),
-            Kind::U8 => of!(u8),
-            Kind::Half => unreachable!("half floats are added up as f32"),
-        }
-    }
+    unsafe { by_number!((*desc).element, of) }
 }
 
 unsafe extern "C" fn barrier(barrier: *const Barrier) -> u32 {

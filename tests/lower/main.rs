@@ -8,3 +8,4 @@ mod optimizers;
 mod primitives;
 mod rows;
 mod training;
+mod wide;
