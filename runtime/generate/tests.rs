@@ -144,7 +144,7 @@ fn draws_follow_the_probabilities_and_the_rules() {
     let chain = |n| Chain::new(n, &[0.1, 0.2, 0.7], &[&[0.0, 0.5, 0.5], &[0.0, 0.5, 0.5], &[0.0, 0.5, 0.5]]);
     let firsts = |strategy: Strategy| {
         let found = generate(&mut chain(4000), &rules(strategy, &[1; 4000])).expect("it can");
-        let mut counts = [0; 3];
+        let mut counts = [0i32; 3];
         for hypotheses in found {
             counts[hypotheses[0].tokens.first().map_or(0, |t| *t as usize)] += 1;
         }
