@@ -17,7 +17,6 @@ pub mod machine;
 pub mod model;
 pub mod model_listing;
 pub mod model_text;
-pub mod not_yet;
 pub mod ops;
 pub mod partition;
 pub mod passes;
@@ -57,7 +56,6 @@ pub fn analyse(
     let (checked, found) = check::check(&loaded, &facts, settings);
     let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     diagnostics.extend(found);
-    diagnostics.extend(checked.runs.iter().filter_map(|run| not_yet::not_yet(&run.model)));
     Analysis { loaded, checked, diagnostics }
 }
 

@@ -10,7 +10,7 @@ use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Variabl
 use strata_runtime::{DType, Tensor};
 
 use crate::graph::Graph;
-use crate::lower::{LowerOptions, layout, lower, supported};
+use crate::lower::{LowerOptions, layout, lower};
 use crate::model::{Input, Model, Variable};
 use crate::ops::Op;
 use crate::types::Size;
@@ -110,7 +110,6 @@ impl<'m> Machine<'m> {
         options: &LowerOptions,
     ) -> Result<Program, MachineError> {
         let graph = crate::graph_of(self.model, &binding(self.model, shapes)?, phase, wanted);
-        supported(&graph).map_err(|unsupported| MachineError::Words(unsupported.to_string()))?;
         self.load(lower(&graph, &self.layout, options), &graph)
     }
 

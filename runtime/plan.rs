@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::tensor::DType;
 
 /// The version of this format. Whoever loads a plan refuses another.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Alignment in bytes of every tensor in an arena.
 pub const ALIGN: usize = 64;
@@ -106,8 +106,10 @@ pub struct Buffer {
     pub dtype: DType,
     /// Sizes of the axes.
     pub shape: Vec<usize>,
-    /// Where it lies.
+    /// Where it lies; within loops, in the turns of index 0.
     pub place: Place,
+    /// How it moves with the loops around, from the outermost; empty for what lies still.
+    pub moves: Vec<Move>,
 }
 
 impl Buffer {
@@ -115,6 +117,22 @@ impl Buffer {
     pub fn bytes(&self) -> usize {
         self.shape.iter().product::<usize>() * self.dtype.bytes()
     }
+
+    /// The bytes that it covers in its turns, counted from where it lies in the turns of index 0.
+    pub fn reach(&self) -> Range<i64> {
+        let far = self.moves.iter().map(|m| m.bytes * (m.turns as i64 - 1).max(0));
+        let (down, up): (Vec<i64>, Vec<i64>) = far.partition(|far| *far < 0);
+        down.iter().sum::<i64>()..up.iter().sum::<i64>() + self.bytes() as i64
+    }
+}
+
+/// How a buffer moves with a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Move {
+    /// Number of turns of the loop.
+    pub turns: usize,
+    /// Bytes from where it lies in one turn to where it lies in the turn of the next index.
+    pub bytes: i64,
 }
 
 /// Where a buffer lies.
@@ -124,10 +142,22 @@ pub enum Place {
     Variable(usize),
     /// So many bytes into the scratch arena.
     Scratch(usize),
-    /// The tensor supplied for this entry of `Plan::inputs`.
-    Input(usize),
+    /// The tensor supplied for this entry of `Plan::inputs`, and so many bytes into it.
+    Input(usize, usize),
     /// So many bytes into the clock: the seed at 0, the step at 8.
     Clock(usize),
+}
+
+impl Place {
+    /// The place so many bytes further on.
+    pub fn forward(self, bytes: usize) -> Place {
+        match self {
+            Place::Variable(at) => Place::Variable(at + bytes),
+            Place::Scratch(at) => Place::Scratch(at + bytes),
+            Place::Input(input, at) => Place::Input(input, at + bytes),
+            Place::Clock(at) => Place::Clock(at + bytes),
+        }
+    }
 }
 
 /// A named door of the program.
@@ -159,6 +189,21 @@ pub enum Step {
     Call(Call),
     /// Every thread waits for all.
     Barrier,
+    /// Steps run again and again.
+    Loop(Turns),
+}
+
+/// A loop of the program.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Turns {
+    /// Number of turns.
+    pub turns: usize,
+    /// Whether the turn with the last index comes first.
+    pub reverse: bool,
+    /// What happens in each turn.
+    pub steps: Vec<Step>,
+    /// Where it comes from; opaque.
+    pub origin: u32,
 }
 
 /// A kernel with its operands.
@@ -270,18 +315,28 @@ impl fmt::Display for Plan {
                 writeln!(f, "{kind} {}: {}", port.name, self.show(port.buffer))?;
             }
         }
-        for (i, step) in self.steps.iter().enumerate() {
-            match step {
-                Step::Barrier => writeln!(f, "{i:3} barrier")?,
-                Step::Call(call) => self.write_call(f, i, call)?,
-            }
-        }
-        Ok(())
+        self.write_steps(f, &self.steps, "")
     }
 }
 
 impl Plan {
-    fn write_call(&self, f: &mut fmt::Formatter<'_>, index: usize, call: &Call) -> fmt::Result {
+    /// The steps of the program or of a loop; `before`: the indent of the latter.
+    fn write_steps(&self, f: &mut fmt::Formatter<'_>, steps: &[Step], before: &str) -> fmt::Result {
+        for (i, step) in steps.iter().enumerate() {
+            match step {
+                Step::Barrier => writeln!(f, "{before}{i:3} barrier")?,
+                Step::Call(call) => self.write_call(f, before, i, call)?,
+                Step::Loop(turns) => {
+                    let last = if turns.reverse { ", the last first" } else { "" };
+                    writeln!(f, "{before}{i:3} {} turns{last}", turns.turns)?;
+                    self.write_steps(f, &turns.steps, &format!("{before}    "))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_call(&self, f: &mut fmt::Formatter<'_>, before: &str, index: usize, call: &Call) -> fmt::Result {
         let deal = match call.deal {
             Deal::First => "on the first thread".to_owned(),
             Deal::Shares { count, align: 1 } => format!("dealt over {count}"),
@@ -289,9 +344,9 @@ impl Plan {
         };
         match &call.kernel {
             Kernel::Loop { function, .. } => {
-                writeln!(f, "{index:3} {} {deal}", self.functions[*function].name)?
+                writeln!(f, "{before}{index:3} {} {deal}", self.functions[*function].name)?
             }
-            Kernel::Table { name, .. } => writeln!(f, "{index:3} {name} {deal}")?,
+            Kernel::Table { name, .. } => writeln!(f, "{before}{index:3} {name} {deal}")?,
         }
         for access in &call.accesses {
             let verb = if access.write { "write" } else { "read " };
@@ -299,11 +354,11 @@ impl Plan {
                 Extent::Whole => "",
                 Extent::Share => ", own share",
             };
-            writeln!(f, "      {verb} {}{whole}", self.show(access.buffer))?;
+            writeln!(f, "{before}      {verb} {}{whole}", self.show(access.buffer))?;
         }
         match &call.kernel {
             Kernel::Loop { text, .. } | Kernel::Table { text, .. } => {
-                text.lines().try_for_each(|line| writeln!(f, "      | {line}"))
+                text.lines().try_for_each(|line| writeln!(f, "{before}      | {line}"))
             }
         }
     }
@@ -316,10 +371,13 @@ impl Plan {
                 slot.map_or_else(|| format!("variable at {offset}"), |s| s.name.clone())
             }
             Place::Scratch(offset) => format!("scratch at {offset}"),
-            Place::Input(i) => format!("input {}", self.inputs[i].name),
+            Place::Input(i, 0) => format!("input {}", self.inputs[i].name),
+            Place::Input(i, at) => format!("input {} at {at}", self.inputs[i].name),
             Place::Clock(0) => "seed".to_owned(),
             Place::Clock(_) => "step".to_owned(),
         };
-        format!("b{} {}{:?} ({place})", id.0, buffer.dtype, buffer.shape)
+        let moves = buffer.moves.iter().filter(|m| m.bytes != 0);
+        let moves: String = moves.map(|m| format!(", {} a turn of {}", m.bytes, m.turns)).collect();
+        format!("b{} {}{:?} ({place}{moves})", id.0, buffer.dtype, buffer.shape)
     }
 }

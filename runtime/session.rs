@@ -325,7 +325,7 @@ impl Session {
         let bytes = match buffer.place {
             Place::Variable(offset) => self.variables.part(offset, buffer.bytes()),
             Place::Scratch(offset) => self.scratch.part(offset, buffer.bytes()),
-            Place::Input(i) => {
+            Place::Input(i, _) => {
                 let name = &executable.plan.inputs[i].name;
                 let found = inputs.iter().find(|(n, _)| n == name);
                 found.expect("inputs were checked before the step").1.bytes()
@@ -424,14 +424,18 @@ fn check(plan: &Plan, layout: &Layout) -> Result<(), SessionError> {
         return Err(SessionError::Layout);
     }
     for (i, buffer) in plan.buffers.iter().enumerate() {
-        let (end, room) = match buffer.place {
-            Place::Variable(offset) => (offset + buffer.bytes(), layout.bytes),
-            Place::Scratch(offset) => (offset + buffer.bytes(), plan.scratch),
-            Place::Input(input) => (input + 1, plan.inputs.len()),
-            Place::Clock(offset) => (offset + buffer.bytes(), size_of::<Clock>()),
+        let (at, room) = match buffer.place {
+            Place::Variable(offset) => (offset, layout.bytes),
+            Place::Scratch(offset) => (offset, plan.scratch),
+            Place::Input(input, offset) => {
+                let input = plan.inputs.get(input).and_then(|port| plan.buffers.get(port.buffer.0 as usize));
+                (offset, input.map_or(0, Buffer::bytes))
+            }
+            Place::Clock(offset) => (offset, size_of::<Clock>()),
         };
-        if end > room {
-            return Err(SessionError::Damaged(format!("buffer {i} ends at {end} of {room}")));
+        let (first, end) = (at as i64 + buffer.reach().start, at as i64 + buffer.reach().end);
+        if first < 0 || end > room as i64 {
+            return Err(SessionError::Damaged(format!("buffer {i} lies at {first} to {end} of {room}")));
         }
     }
     let ports = plan.inputs.iter().chain(&plan.outputs);

@@ -5,6 +5,7 @@ pub mod digits;
 pub mod primitives;
 pub mod random;
 pub mod random_graph;
+pub mod random_scan;
 pub mod recurrences;
 
 pub mod spec;

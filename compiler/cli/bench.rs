@@ -170,7 +170,11 @@ fn report(args: &Args, found: &Measured) -> Result<(), Failure> {
 
 /// What a step of the plan runs, and what it writes.
 fn kernel_name(plan: &Plan, step: &Step) -> String {
-    let Step::Call(call) = step else { return "barrier".into() };
+    let call = match step {
+        Step::Call(call) => call,
+        Step::Barrier => return "barrier".into(),
+        Step::Loop(turns) => return format!("{} turns of {} steps", turns.turns, turns.steps.len()),
+    };
     let name = match &call.kernel {
         Kernel::Loop { function, .. } => &plan.functions[*function].name,
         Kernel::Table { name, .. } => name,

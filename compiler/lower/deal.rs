@@ -27,9 +27,7 @@ const LONG: usize = 16;
 /// One call: a kernel, or one nest of a unit.
 #[derive(Clone, Debug)]
 pub struct Dealt {
-    /// The unit: an index into the schedule.
-    pub unit: usize,
-    /// Which of its nests.
+    /// Which of the unit's nests.
     pub part: usize,
     /// How it is dealt out.
     pub deal: Deal,
@@ -52,55 +50,67 @@ pub enum Sharing {
     Around,
 }
 
-/// Deals out every unit; sets `dealt` in the nests.
-pub fn deal(graph: &Graph, fused: &Fused, units: &mut [Unit]) -> Vec<Dealt> {
-    let mut dealer = Dealer { graph, fused, written: BTreeMap::new() };
-    let mut calls = Vec::new();
-    for (index, unit) in units.iter_mut().enumerate() {
-        let call = |part, (deal, turns, sharing), accesses| Dealt {
-            unit: index,
-            part,
-            deal,
-            turns,
-            sharing,
-            accesses,
-        };
-        match &mut unit.work {
-            Work::Nests(nests) => {
-                for (part, built) in nests.iter_mut().enumerate() {
-                    let (deal, turns) = dealer.nest(built);
-                    let accesses = dealer.nest_accesses(built, deal, turns);
-                    reach::check_nest(built, deal, turns, &accesses, |s| dealer.elements(s));
-                    calls.push(call(part, (deal, turns, Sharing::Rows), accesses));
-                }
-            }
-            Work::Product(product) => {
-                let (deal, sharing, split) = dealer.product(product, unit.writes[0]);
-                let accesses =
-                    dealer.kernel_accesses(deal, split, &unit.reads, unit.writes[0], Some(product));
-                reach::check_product(product, deal, sharing, &accesses, |s| dealer.elements(s));
-                calls.push(call(0, (deal, 1, sharing), accesses));
-            }
-            Work::Convolve(entry, desc) => {
-                let count =
-                    if *entry == Entry::ConvolveWeightGradient { desc.weight_rows() } else { desc.images };
-                calls.push(dealer.by_first_axes(count, unit, call));
-            }
-            Work::Pool(_, desc) => calls.push(dealer.by_first_axes(desc.images, unit, call)),
-            Work::Table(table) => calls.push(dealer.by_first_axes(table.count as u64, unit, call)),
-        }
-    }
-    calls
+/// How what was written was split; only where each thread wrote a stretch of its own.
+pub type Written = BTreeMap<Source, (Split, Deal)>;
+
+/// Deals out every unit; sets `dealt` in the nests. `written`: how what is there before was written. Returns the
+/// calls of each unit, and how everything was written then. The loop of a recurrence follows the calls of its
+/// unit, which write the first values.
+pub fn deal(
+    graph: &Graph,
+    fused: &Fused,
+    units: &mut [Unit],
+    written: Written,
+) -> (Vec<Vec<Dealt>>, Written) {
+    let mut dealer = Dealer { graph, fused, written };
+    let dealt = units.iter_mut().map(|unit| dealer.unit(unit)).collect();
+    (dealt, dealer.written)
 }
 
 struct Dealer<'a> {
     graph: &'a Graph,
     fused: &'a Fused,
-    /// How what was written was split; only where each thread wrote a stretch of its own.
-    written: BTreeMap<Source, (Split, Deal)>,
+    written: Written,
 }
 
 impl Dealer<'_> {
+    fn unit(&mut self, unit: &mut Unit) -> Vec<Dealt> {
+        match &mut unit.work {
+            Work::Nests(nests) => self.nests(nests),
+            Work::Scan(recurrence) => self.nests(&mut recurrence.first),
+            Work::Product(product) => {
+                let (deal, sharing, split) = self.product(product, unit.writes[0]);
+                let accesses = self.kernel_accesses(deal, split, &unit.reads, unit.writes[0], Some(product));
+                reach::check_product(product, deal, sharing, &accesses, |s| self.elements(s));
+                vec![Dealt { part: 0, deal, turns: 1, sharing, accesses }]
+            }
+            Work::Convolve(entry, desc) => {
+                let count =
+                    if *entry == Entry::ConvolveWeightGradient { desc.weight_rows() } else { desc.images };
+                vec![self.by_first_axes(count, unit)]
+            }
+            Work::Pool(_, desc) => {
+                let images = desc.images;
+                vec![self.by_first_axes(images, unit)]
+            }
+            Work::Table(table) => {
+                let count = table.count as u64;
+                vec![self.by_first_axes(count, unit)]
+            }
+        }
+    }
+
+    fn nests(&mut self, nests: &mut [Built]) -> Vec<Dealt> {
+        let mut calls = Vec::new();
+        for (part, built) in nests.iter_mut().enumerate() {
+            let (deal, turns) = self.nest(built);
+            let accesses = self.nest_accesses(built, deal, turns);
+            reach::check_nest(built, deal, turns, &accesses, |s| self.elements(s));
+            calls.push(Dealt { part, deal, turns, sharing: Sharing::Rows, accesses });
+        }
+        calls
+    }
+
     fn dims(&self, source: Source) -> Vec<usize> {
         dtype_of(self.graph, source, self.fused).1
     }
@@ -154,18 +164,13 @@ impl Dealer<'_> {
     }
 
     /// A kernel that shares its result's first axes, `count` in all: images, or the rows of a convolution's weights.
-    fn by_first_axes(
-        &mut self,
-        count: u64,
-        unit: &Unit,
-        call: impl Fn(usize, (Deal, usize, Sharing), Vec<(Source, bool, Extent)>) -> Dealt,
-    ) -> Dealt {
+    fn by_first_axes(&mut self, count: u64, unit: &Unit) -> Dealt {
         let (count, write) = (count as usize, unit.writes[0]);
         let step = self.elements(write).checked_div(count).unwrap_or(0) as i64;
         let split = exact(&self.dims(write), step, count);
         let deal = Deal::Shares { count, align: 1 };
         let accesses = self.kernel_accesses(deal, split, &unit.reads, write, None);
-        call(0, (deal, 1, Sharing::Rows), accesses)
+        Dealt { part: 0, deal, turns: 1, sharing: Sharing::Rows, accesses }
     }
 
     /// What a part of a tensor, split so, is made of.
@@ -226,11 +231,23 @@ impl Dealer<'_> {
             // What this result is not made of, another is.
             for load in loads.iter().filter(|load| split.is_none() || reads.contains_key(load)) {
                 let need = reads.get(load).and_then(Option::as_ref);
-                touch(*load, false, self.extent(*load, need, deal));
+                let extent = if self.reads_where_it_writes(built, *load, target, map) {
+                    written
+                } else {
+                    self.extent(*load, need, deal)
+                };
+                touch(*load, false, extent);
             }
             self.note(target, split, deal, written);
         }
         touched.into_iter().map(|((source, write), extent)| (source, write, extent)).collect()
+    }
+
+    /// Whether a nest touches of `load` just what it writes of `target`: only then may one lie over the other.
+    fn reads_where_it_writes(&self, built: &Built, load: Source, target: Source, map: &Map) -> bool {
+        let operand = built.sources.iter().position(|s| *s == load);
+        self.elements(load) == self.elements(target)
+            && operand.is_some_and(|operand| built.nest.only_at(operand, map))
     }
 
     fn kernel_accesses(

@@ -14,6 +14,7 @@ use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 use super::build::{Built, Sink, Task, Trouble, What, build};
 use super::nest::{Combine, Pattern, Role};
 use super::product::{Operand, Product, product};
+use super::recurrence::{Bodies, Recurrence, Results, need_histories, recurrence, recurrences};
 use super::rows;
 use super::table::TableCall;
 use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
@@ -58,6 +59,18 @@ pub struct Unit {
     pub origin: OriginId,
 }
 
+impl Unit {
+    /// Whether a nest has no turn to run: folds over nothing are numbers, so it writes nothing either.
+    pub fn is_idle(&self, part: usize) -> bool {
+        let nests = match &self.work {
+            Work::Nests(nests) => nests,
+            Work::Scan(recurrence) => &recurrence.first,
+            Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => return false,
+        };
+        nests[part].nest.loops.iter().any(|l| l.size == 0)
+    }
+}
+
 /// What a kernel does.
 #[derive(Clone, Debug)]
 pub enum Work {
@@ -71,15 +84,28 @@ pub enum Work {
     Pool(Entry, Box<PoolDesc>),
     /// Another kernel.
     Table(Box<TableCall>),
+    /// A recurrence.
+    Scan(Box<Recurrence>),
+}
+
+/// Where outputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// Several may be the same tensor.
+    Anywhere,
+    /// Each is a tensor of its own that is made in the step.
+    Apart,
 }
 
 /// Groups `graph` into kernels. `all`: store everything and fuse nothing.
-pub fn fuse(graph: &Graph, all: bool) -> Fused {
+pub fn fuse(graph: &Graph, all: bool, outputs: Outputs) -> Fused {
     let mut wanted = BTreeSet::new();
+    let needed = needed(graph);
+    let recurrences = recurrences(graph, |value| needed[value.0 as usize]);
+    let mut bodies = Bodies::new();
     loop {
-        let needed = needed(graph);
-        let stored = decide(graph, &needed, &wanted, all);
-        match assemble(graph, &needed, stored, all) {
+        let stored = decide(graph, &needed, &recurrences, &wanted, all);
+        match assemble(graph, &needed, &recurrences, &mut bodies, stored, all, outputs) {
             Ok(fused) => return fused,
             Err(values) => {
                 let before = wanted.len();
@@ -104,6 +130,7 @@ fn needed(graph: &Graph) -> Vec<bool> {
             graph.args(value).iter().for_each(|arg| needed[arg.0 as usize] = true);
         }
     }
+    need_histories(graph, &mut needed);
     needed
 }
 
@@ -149,8 +176,15 @@ fn is_kernel(op: &Op) -> bool {
 }
 
 /// Decides which values are stored; see the head of this file.
-fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool) -> Stored {
+fn decide(
+    graph: &Graph,
+    needed: &[bool],
+    recurrences: &[Results],
+    wanted: &BTreeSet<ValueId>,
+    all: bool,
+) -> Stored {
     let mut wanted: BTreeSet<ValueId> = wanted.clone();
+    let recurrence_of: HashMap<ValueId, &Results> = recurrences.iter().map(|r| (r.first(), r)).collect();
     wanted.extend(graph.outputs.iter().map(|o| o.value));
     wanted.extend(graph.updates.iter().map(|u| u.value));
     let mut efforts = Vec::with_capacity(graph.len());
@@ -178,7 +212,18 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
         match kind(op) {
             Kind::Product => wanted.extend(args.iter().map(|arg| view(graph, *arg).base)),
             Kind::Kernel => wanted.extend(args.iter().map(|arg| same_order(graph, *arg))),
-            Kind::Search | Kind::Scan => wanted.extend(args),
+            Kind::Search => wanted.extend(args),
+            Kind::Scan => {
+                // All results are made at once: by the first.
+                let Some(results) = recurrence_of.get(&value) else { continue };
+                for (arg, of) in args.into_iter().enumerate() {
+                    if results.is_state(arg) {
+                        within[of.0 as usize].insert(value);
+                    } else {
+                        wanted.insert(results.operand(graph, arg).base);
+                    }
+                }
+            }
             Kind::Leaf | Kind::Number | Kind::Element | Kind::Layout | Kind::Parts | Kind::Fold => {
                 let users =
                     if stored[at] { BTreeSet::from([value]) } else { std::mem::take(&mut within[at]) };
@@ -197,7 +242,15 @@ fn decide(graph: &Graph, needed: &[bool], wanted: &BTreeSet<ValueId>, all: bool)
 }
 
 /// Builds all units; fails with the values that must be stored first.
-fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result<Fused, BTreeSet<ValueId>> {
+fn assemble(
+    graph: &Graph,
+    needed: &[bool],
+    recurrences: &[Results],
+    bodies: &mut Bodies,
+    stored: Stored,
+    all: bool,
+    outputs: Outputs,
+) -> Result<Fused, BTreeSet<ValueId>> {
     let mut fused =
         Fused { units: Vec::new(), stored, copies: Vec::new(), updates: Vec::new(), outputs: Vec::new() };
     let mut groups: Vec<Group> = Vec::new();
@@ -205,6 +258,13 @@ fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result
         graph.values().filter(|v| needed[v.0 as usize] && fused.stored.values[v.0 as usize]).collect();
     for value in made {
         let origin = graph.node(value).origin;
+        if kind(graph.op(value)) == Kind::Scan {
+            if let Some(results) = recurrences.iter().find(|results| results.first() == value) {
+                let (made, first) = recurrence(graph, &fused.stored, results, bodies, all);
+                groups.push(Group::Scan(made, first, origin));
+            }
+            continue;
+        }
         for (task, origin) in tasks(graph, value, &mut fused) {
             groups.push(Group::Nest(vec![task], origin));
         }
@@ -219,7 +279,15 @@ fn assemble(graph: &Graph, needed: &[bool], stored: Stored, all: bool) -> Result
         fused.updates.push(source);
     }
     for output in &graph.outputs {
-        let source = place(graph, output.value, &mut fused, &mut groups);
+        let source = match outputs {
+            Outputs::Apart if fused.outputs.contains(&Source::Value(output.value)) => {
+                again(graph, output.value, &mut fused, &mut groups)
+            }
+            Outputs::Apart if leaf(graph, output.value).is_some() => {
+                again(graph, output.value, &mut fused, &mut groups)
+            }
+            Outputs::Apart | Outputs::Anywhere => place(graph, output.value, &mut fused, &mut groups),
+        };
         fused.outputs.push(source);
     }
     fused.units = units(graph, &fused.stored, groups, all)?;
@@ -231,6 +299,8 @@ enum Group {
     Kernel(Unit),
     /// Several tasks only where one tensor is put together from parts.
     Nest(Vec<Task>, OriginId),
+    /// A recurrence, and the tasks that write its states' first values.
+    Scan(Recurrence, Vec<Task>, OriginId),
 }
 
 /// The place of a value that is an output or update: its own, or a copy of what was there before the step.
@@ -246,6 +316,14 @@ fn place(graph: &Graph, value: ValueId, fused: &mut Fused, groups: &mut Vec<Grou
     source
 }
 
+/// The place of a copy that nothing else shares.
+fn again(graph: &Graph, value: ValueId, fused: &mut Fused, groups: &mut Vec<Group>) -> Source {
+    let order = (0..graph.ty(value).rank()).collect();
+    let (source, task) = new_copy(graph, (value, order), &mut fused.copies);
+    groups.push(Group::Nest(vec![task], graph.node(value).origin));
+    source
+}
+
 /// A copy of a value with its axes in another order, and the task that makes it if there was none yet.
 fn copy(
     graph: &Graph,
@@ -257,6 +335,17 @@ fn copy(
     if let Some(at) = copies.iter().position(|c| *c == key) {
         return (Source::Copy(at), None);
     }
+    let (source, task) = new_copy(graph, key, copies);
+    (source, Some(task))
+}
+
+/// A copy and the task that makes it.
+fn new_copy(
+    graph: &Graph,
+    key: (ValueId, Vec<usize>),
+    copies: &mut Vec<(ValueId, Vec<usize>)>,
+) -> (Source, Task) {
+    let value = key.0;
     let source = Source::Copy(copies.len());
     let dims = graph.ty(value).dims();
     let space: Vec<usize> = key.1.iter().map(|axis| dims[*axis]).collect();
@@ -268,7 +357,7 @@ fn copy(
         start: 0,
     };
     copies.push(key);
-    (source, Some(Task { roles: vec![Role::Kept; space.len()], space, sinks: vec![sink] }))
+    (source, Task { roles: vec![Role::Kept; space.len()], space, sinks: vec![sink] })
 }
 
 /// The copies that the kernel of `value` needs first.
@@ -463,23 +552,31 @@ fn units(
     let mut made = Made::default();
     let mut missing = BTreeSet::new();
     for group in groups {
-        let (tasks, origin) = match group {
+        let mut build_all = |tasks: &[Task]| -> Vec<Built> {
+            let nests = tasks.iter().filter_map(|task| match build(graph, stored, task) {
+                Ok(nest) => Some(nest),
+                Err(Trouble::Store(value)) => {
+                    missing.insert(value);
+                    None
+                }
+                Err(Trouble::Apart) => unreachable!("a task with one result depends on no other"),
+            });
+            nests.collect()
+        };
+        let (tasks, built, origin) = match group {
             Group::Kernel(unit) => {
                 made.push(None, unit);
                 continue;
             }
-            Group::Nest(tasks, origin) => (tasks, origin),
-        };
-        let mut built = Vec::new();
-        for task in &tasks {
-            match build(graph, stored, task) {
-                Ok(nest) => built.push(nest),
-                Err(Trouble::Store(value)) => {
-                    missing.insert(value);
-                }
-                Err(Trouble::Apart) => unreachable!("a task with one result depends on no other"),
+            Group::Scan(recurrence, tasks, origin) => {
+                made.push(None, scan_unit(recurrence, build_all(&tasks), origin));
+                continue;
             }
-        }
+            Group::Nest(tasks, origin) => {
+                let built = build_all(&tasks);
+                (tasks, built, origin)
+            }
+        };
         if !missing.is_empty() {
             // Only what else is missing is of interest now.
             continue;
@@ -576,6 +673,17 @@ fn nest_unit(built: Vec<Built>, tasks: &[Task], origin: OriginId) -> Unit {
     Unit {
         work: Work::Nests(built),
         reads: reads.into_iter().filter(|r| !writes.contains(r)).collect(),
+        writes: writes.into_iter().collect(),
+        origin,
+    }
+}
+
+fn scan_unit(recurrence: Recurrence, first: Vec<Built>, origin: OriginId) -> Unit {
+    let (mut reads, writes) = (recurrence.reads(), recurrence.writes());
+    reads.extend(first.iter().flat_map(reads_of));
+    Unit {
+        work: Work::Scan(Box::new(Recurrence { first, ..recurrence })),
+        reads: reads.into_iter().collect(),
         writes: writes.into_iter().collect(),
         origin,
     }

@@ -2,7 +2,7 @@
 //!
 //! A nest may write its result over an operand that nobody needs afterwards and that it reads only where it
 //! writes. What then remains is packed from the largest to the smallest, each into the tightest gap between
-//! what is alive at the same time.
+//! what is alive at the same time. The scratch of a recurrence's body is one block, alive while it runs.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ use crate::graph::Graph;
 pub struct Memory {
     /// Bytes from the arena's start.
     pub offsets: BTreeMap<Source, usize>,
+    /// Where the scratch of a recurrence's body begins, by unit of the schedule.
+    pub bodies: BTreeMap<usize, usize>,
     /// Size of the arena.
     pub bytes: usize,
     /// The most bytes that are alive at once.
@@ -50,8 +52,14 @@ pub fn arrange(graph: &Graph, fused: &Fused, schedule: &Schedule) -> Memory {
     }
     let mut blocks: Vec<Block> = Vec::new();
     let mut block_of: BTreeMap<Source, usize> = BTreeMap::new();
+    let mut bodies: BTreeMap<usize, usize> = BTreeMap::new();
     for (i, unit) in schedule.units.iter().enumerate() {
         let mut taken = Vec::new();
+        if let Work::Scan(recurrence) = &unit.work {
+            bodies.insert(i, blocks.len());
+            let bytes = recurrence.body.memory.bytes.next_multiple_of(ALIGN);
+            blocks.push(Block { bytes, first: i, last: i, offset: 0 });
+        }
         for write in unit.writes.iter().filter(|s| in_scratch(s)) {
             let (dtype, dims) = dtype_of(graph, *write, fused);
             let bytes = (dims.iter().product::<usize>() * dtype.bytes()).next_multiple_of(ALIGN);
@@ -79,6 +87,7 @@ pub fn arrange(graph: &Graph, fused: &Fused, schedule: &Schedule) -> Memory {
     let at = |i: usize| blocks.iter().filter(|b| b.first <= i && i <= b.last).map(|b| b.bytes).sum();
     Memory {
         offsets: block_of.iter().map(|(source, block)| (*source, blocks[*block].offset)).collect(),
+        bodies: bodies.into_iter().map(|(unit, block)| (unit, blocks[block].offset)).collect(),
         bytes,
         live: (0..schedule.units.len()).map(at).max().unwrap_or(0),
     }
@@ -95,7 +104,7 @@ fn may_replace(unit: &Unit, read: Source, write: Source) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => false,
+        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) | Work::Scan(_) => false,
     }
 }
 

@@ -3,16 +3,20 @@
 //! ```text
 //! Graph ──fuse──▶ units ──schedule──▶ order ──memory──▶ offsets ──deal──▶ calls ──races──▶ steps ──cpu──▶ Plan
 //! ```
+//! The body of a recurrence goes the same way as far as its calls (`region`), which become a loop of the plan.
 
 mod build;
 mod cpu;
 mod deal;
 mod fuse;
+mod meeting;
 mod memory;
 mod nest;
 mod product;
 pub mod races;
 mod reach;
+mod recurrence;
+mod region;
 mod rows;
 mod schedule;
 mod table;
@@ -26,19 +30,20 @@ use strata_runtime::kernels::element::Kind;
 use strata_runtime::kernels::table as kernels;
 use strata_runtime::kernels::{ConvolveDesc, Entry, PlainDesc, PoolDesc};
 use strata_runtime::plan::{
-    ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Place, Plan, Port, Step, VERSION,
+    ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Move, Place, Plan, Port, Step, Turns, VERSION,
 };
 
 use crate::graph::{Graph, Output, ValueId};
 use crate::model::Variable;
 use crate::ops::Op;
 use crate::types::DType;
-use cpu::{Callee, Compiler, Invoke, Item, Program};
+use cpu::{Address, Callee, Compiler, Invoke, Item, Program};
 use deal::{Dealt, Sharing};
-use fuse::{Fused, Unit, Work, dtype_of};
-use memory::Memory;
+use fuse::{Unit, Work, dtype_of};
 use product::{Operand, Product};
-use schedule::Schedule;
+use recurrence::{Part, Recurrence};
+use region::Region;
+use schedule::Home;
 use table::TableCall;
 use values::Source;
 
@@ -75,55 +80,13 @@ pub fn layout(variables: &[Variable]) -> Layout {
     Layout::new(variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())))
 }
 
-/// What this machine cannot run yet.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unsupported {
-    /// Where it stands.
-    pub value: ValueId,
-    /// In words that fit after "…: ".
-    pub what: String,
-}
-
-impl std::fmt::Display for Unsupported {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-/// Whether a graph can be lowered for this machine.
-///
-/// # Errors
-/// The first value that cannot.
-pub fn supported(graph: &Graph) -> Result<(), Unsupported> {
-    for value in graph.values() {
-        if let Some(what) = refusal(graph.op(value)) {
-            return Err(Unsupported { value, what });
-        }
-    }
-    Ok(())
-}
-
-/// Why an operator does not run on this machine, if it does not.
-pub fn refusal(op: &Op) -> Option<String> {
-    matches!(op, Op::Scan { .. }).then(|| "a recurrence does not run on a processor yet".to_owned())
-}
-
 /// Makes the plan of a graph.
-///
-/// # Panics
-/// If the graph is not [`supported`].
 pub fn lower(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Plan {
     lower_with_text(graph, layout, options).plan
 }
 
 /// Makes the plan of a graph, and the text of its code.
-///
-/// # Panics
-/// If the graph is not [`supported`].
 pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
-    if let Err(unsupported) = supported(graph) {
-        panic!("{unsupported}");
-    }
     let kept = options.keep_all.then(|| with_every_output(graph));
     let graph = kept.as_ref().unwrap_or(graph);
     let wide = widen::widen(graph);
@@ -147,32 +110,17 @@ fn with_every_output(graph: &Graph) -> Graph {
 }
 
 fn emit(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
-    let fused = fuse::fuse(graph, !options.fuse);
-    let mut schedule = schedule::schedule(graph, &fused);
-    let memory = memory::arrange(graph, &fused, &schedule);
-    let dealt = deal::deal(graph, &fused, &mut schedule.units);
+    let region = Region::step(graph, !options.fuse);
+    let (graph, fused, memory) = (&*region.graph, &region.fused, &region.memory);
     let mut maker = Maker {
-        graph,
         layout,
-        fused: &fused,
-        schedule: &schedule,
-        memory: &memory,
+        scope: Scope::step(&region),
         buffers: Vec::new(),
-        ids: BTreeMap::new(),
         data: Vec::new(),
         local: 0,
         compiler: Compiler::new(options.text),
     };
-    let (mut calls, mut invokes) = (Vec::new(), Vec::new());
-    for dealt in &dealt {
-        let unit = &schedule.units[dealt.unit];
-        if maker.is_empty(unit) {
-            continue;
-        }
-        let (call, invoke) = maker.call(unit, dealt);
-        calls.push(call);
-        invokes.push(invoke);
-    }
+    let (steps, invokes) = maker.steps();
     let outputs = graph.outputs.iter().zip(&fused.outputs).map(|(output, source)| Port {
         name: output.name.clone(),
         buffer: maker.buffer(*source),
@@ -185,13 +133,8 @@ fn emit(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
         origin: 0,
     });
     let inputs = inputs.collect();
-    let steps = races::with_barriers(calls, &maker.buffers);
-    let mut invokes = invokes.into_iter();
-    let items = steps.iter().map(|step| match step {
-        Step::Barrier => Item::Barrier,
-        Step::Call(_) => Item::Invoke(invokes.next().expect("there is an invocation for each call")),
-    });
-    let program = Program { items: items.collect() };
+    let steps = races::with_barriers(steps, &maker.buffers);
+    let program = Program { items: items(&steps, &mut invokes.into_iter()) };
     let program = maker.compiler.program(&program);
     let (buffers, data, local) = (maker.buffers, maker.data, maker.local);
     let blob = maker.compiler.finish();
@@ -217,50 +160,170 @@ fn emit(graph: &Graph, layout: &Layout, options: &LowerOptions) -> Lowered {
     Lowered { plan, clif: blob.clif, assembly: blob.assembly }
 }
 
+/// The program of steps whose calls are, in order, `invokes`.
+fn items(steps: &[Step], invokes: &mut impl Iterator<Item = Invoke>) -> Vec<Item> {
+    let mut item = |step: &Step| match step {
+        Step::Barrier => Item::Barrier,
+        Step::Call(_) => Item::Invoke(invokes.next().expect("there is an invocation for each call")),
+        Step::Loop(Turns { turns, reverse, steps, .. }) => {
+            // Through a trait object, so that the function does not ask for itself without end.
+            let invokes: &mut dyn Iterator<Item = Invoke> = invokes;
+            Item::Loop { turns: *turns, reverse: *reverse, items: items(steps, &mut { invokes }) }
+        }
+    };
+    steps.iter().map(&mut item).collect()
+}
+
+/// Where a tensor lies: its place in the turns of index 0, and the bytes that it moves by with each loop around.
+#[derive(Clone, Debug)]
+struct Location {
+    place: Place,
+    moves: Vec<i64>,
+}
+
+impl Location {
+    fn still(place: Place) -> Location {
+        Location { place, moves: Vec::new() }
+    }
+}
+
+/// The region whose calls are made, and what it means by its sources.
+struct Scope<'a> {
+    region: &'a Region<'a>,
+    /// Its inputs.
+    inputs: Vec<Location>,
+    /// Where a body's outputs go.
+    rows: Vec<Location>,
+    /// Where its scratch begins in the arena.
+    scratch: usize,
+    /// The turns of the loops around, from the outermost.
+    turns: Vec<usize>,
+    ids: BTreeMap<Source, BufferId>,
+}
+
+impl<'a> Scope<'a> {
+    fn step(region: &'a Region<'a>) -> Scope<'a> {
+        let inputs = 0..region.graph.inputs.len();
+        Scope {
+            region,
+            inputs: inputs.map(|i| Location::still(Place::Input(i, 0))).collect(),
+            rows: Vec::new(),
+            scratch: 0,
+            turns: Vec::new(),
+            ids: BTreeMap::new(),
+        }
+    }
+
+    /// The dtype and shape of a tensor.
+    fn dtype_of(&self, source: Source) -> (DType, Vec<usize>) {
+        dtype_of(&self.region.graph, source, &self.region.fused)
+    }
+}
+
 /// Puts a plan together.
 struct Maker<'a> {
-    graph: &'a Graph,
     layout: &'a Layout,
-    fused: &'a Fused,
-    schedule: &'a Schedule,
-    memory: &'a Memory,
+    scope: Scope<'a>,
     buffers: Vec<Buffer>,
-    ids: BTreeMap<Source, BufferId>,
     data: Vec<u8>,
     local: usize,
     compiler: Compiler,
 }
 
-impl Maker<'_> {
-    fn place(&self, source: Source) -> Place {
-        match source {
-            Source::Input(i) => Place::Input(i.0 as usize),
-            Source::Variable(v) | Source::Updated(v) => {
-                Place::Variable(self.layout.slots[v.0 as usize].offset)
-            }
+impl<'a> Maker<'a> {
+    fn locate(&self, source: Source) -> Location {
+        let variable = |v: crate::ops::VariableId| Place::Variable(self.layout.slots[v.0 as usize].offset);
+        let place = match source {
+            Source::Input(i) => return self.scope.inputs[i.0 as usize].clone(),
+            Source::Variable(v) | Source::Updated(v) => variable(v),
             Source::Seed => Place::Clock(0),
             Source::Step => Place::Clock(8),
-            Source::Value(_) | Source::Copy(_) => match self.schedule.homes.get(&source) {
-                Some(v) => Place::Variable(self.layout.slots[v.0 as usize].offset),
-                None => Place::Scratch(self.memory.offsets[&source]),
+            Source::Value(_) | Source::Copy(_) => match self.scope.region.schedule.homes.get(&source) {
+                Some(Home::Variable(v)) => variable(*v),
+                Some(Home::Row(output)) => return self.scope.rows[*output].clone(),
+                None => Place::Scratch(self.scope.scratch + self.scope.region.memory.offsets[&source]),
             },
-        }
+        };
+        Location::still(place)
     }
 
     fn buffer(&mut self, source: Source) -> BufferId {
-        if let Some(id) = self.ids.get(&source) {
+        if let Some(id) = self.scope.ids.get(&source) {
             return *id;
         }
-        let (dtype, shape) = dtype_of(self.graph, source, self.fused);
+        let (dtype, shape) = self.scope.dtype_of(source);
         let id = BufferId(self.buffers.len() as u32);
-        self.buffers.push(Buffer { dtype, shape, place: self.place(source) });
-        self.ids.insert(source, id);
+        let Location { place, moves } = self.locate(source);
+        let moves = moves.iter().zip(&self.scope.turns);
+        let moves = moves.map(|(bytes, turns)| Move { turns: *turns, bytes: *bytes }).collect();
+        self.buffers.push(Buffer { dtype, shape, place, moves });
+        self.scope.ids.insert(source, id);
         id
+    }
+
+    fn address(&self, source: Source, start: i64) -> Address {
+        let Location { place, moves } = self.locate(source);
+        Address { place, start, moves }
+    }
+
+    /// The steps of the region, without barriers, and the invocations of all calls in them, in order.
+    fn steps(&mut self) -> (Vec<Step>, Vec<Invoke>) {
+        let (mut steps, mut invokes) = (Vec::new(), Vec::new());
+        let region = self.scope.region;
+        for (at, (unit, dealt)) in region.schedule.units.iter().zip(&region.dealt).enumerate() {
+            if self.is_empty(unit) {
+                continue;
+            }
+            for dealt in dealt.iter().filter(|dealt| !unit.is_idle(dealt.part)) {
+                let (call, invoke) = self.call(unit, dealt);
+                steps.push(Step::Call(call));
+                invokes.push(invoke);
+            }
+            if let Work::Scan(recurrence) = &unit.work
+                && recurrence.turns > 0
+            {
+                let (turn, calls) = self.turn(recurrence, at);
+                steps.push(Step::Loop(Turns {
+                    turns: recurrence.turns,
+                    reverse: recurrence.reverse,
+                    steps: turn,
+                    origin: unit.origin.0,
+                }));
+                invokes.extend(calls);
+            }
+        }
+        (steps, invokes)
+    }
+
+    /// The steps of a recurrence's body; `unit`: its index in the schedule.
+    fn turn(&mut self, recurrence: &'a Recurrence, unit: usize) -> (Vec<Step>, Vec<Invoke>) {
+        let depth = self.scope.turns.len();
+        let part = |part: &Part| {
+            let bytes = self.scope.dtype_of(part.source).0.bytes();
+            let Location { place, mut moves } = self.locate(part.source);
+            moves.resize(depth, 0);
+            moves.push(part.step * bytes as i64);
+            Location { place: place.forward(part.start * bytes), moves }
+        };
+        let mut turns = self.scope.turns.clone();
+        turns.push(recurrence.turns);
+        let inner = Scope {
+            region: &recurrence.body,
+            inputs: recurrence.inputs.iter().map(part).collect(),
+            rows: recurrence.outputs.iter().map(part).collect(),
+            scratch: self.scope.scratch + self.scope.region.memory.bodies[&unit],
+            turns,
+            ids: BTreeMap::new(),
+        };
+        let outer = std::mem::replace(&mut self.scope, inner);
+        let made = self.steps();
+        self.scope = outer;
+        made
     }
 
     /// Whether a unit has nothing to write.
     fn is_empty(&self, unit: &Unit) -> bool {
-        let elements = |s: &Source| dtype_of(self.graph, *s, self.fused).1.iter().product::<usize>();
+        let elements = |s: &Source| self.scope.dtype_of(*s).1.iter().product::<usize>();
         unit.writes.iter().all(|w| elements(w) == 0)
     }
 
@@ -281,6 +344,7 @@ impl Maker<'_> {
         let accesses = accesses.collect();
         let (kernel, invoke) = match &unit.work {
             Work::Nests(nests) => self.nest(&nests[dealt.part], dealt),
+            Work::Scan(recurrence) => self.nest(&recurrence.first[dealt.part], dealt),
             Work::Product(product) => self.product(product, unit, dealt),
             Work::Convolve(entry, desc) => self.convolve(*entry, desc, unit, dealt),
             Work::Pool(entry, desc) => self.pool(*entry, desc, unit, dealt),
@@ -292,7 +356,7 @@ impl Maker<'_> {
     fn nest(&mut self, built: &build::Built, dealt: &Dealt) -> (Kernel, Invoke) {
         let (function, local) = self.compiler.nest(&built.nest);
         self.local = self.local.max(local);
-        let operands = built.sources.iter().map(|s| (self.place(*s), 0)).collect();
+        let operands = built.sources.iter().map(|s| self.address(*s, 0)).collect();
         let callee = Callee::Nest { function, turns: dealt.turns };
         let kernel = Kernel::Loop { function, text: built.nest.to_string() };
         (kernel, Invoke { callee, deal: dealt.deal, operands, around: Vec::new() })
@@ -300,7 +364,7 @@ impl Maker<'_> {
 
     fn product(&mut self, product: &Product, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
         let desc = &product.desc;
-        let dtype = dtype_of(self.graph, unit.writes[0], self.fused).0;
+        let dtype = self.scope.dtype_of(unit.writes[0]).0;
         let tiled = dtype == DType::F32;
         let data = if tiled {
             self.local = self.local.max(desc.scratch_bytes());
@@ -315,9 +379,9 @@ impl Maker<'_> {
             Operand::Copy(..) => 0,
         };
         let operands = vec![
-            (self.place(unit.reads[0]), start(&product.operands[0])),
-            (self.place(unit.reads[1]), start(&product.operands[1])),
-            (self.place(unit.writes[0]), 0),
+            self.address(unit.reads[0], start(&product.operands[0])),
+            self.address(unit.reads[1], start(&product.operands[1])),
+            self.address(unit.writes[0], 0),
         ];
         let (entry, length) = match dealt.sharing {
             Sharing::Rows | Sharing::Around if tiled => (Entry::Product, desc.m),
@@ -414,7 +478,7 @@ impl Maker<'_> {
         )
     }
 
-    fn operands(&self, unit: &Unit) -> Vec<(Place, i64)> {
-        unit.reads.iter().chain(&unit.writes).map(|s| (self.place(*s), 0)).collect()
+    fn operands(&self, unit: &Unit) -> Vec<Address> {
+        unit.reads.iter().chain(&unit.writes).map(|s| self.address(*s, 0)).collect()
     }
 }

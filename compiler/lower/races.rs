@@ -2,89 +2,196 @@
 
 use std::ops::Range;
 
-use strata_runtime::plan::{Access, Buffer, Call, Deal, Extent, Place, Plan, Step};
+use strata_runtime::plan::{Access, Buffer, Call, Deal, Extent, Place, Plan, Step, Turns};
+
+use super::meeting::{Meeting, Running, Since, meeting};
 
 /// Puts a barrier before every call that would meet what another thread has touched since the last one.
-pub fn with_barriers(calls: Vec<Call>, buffers: &[Buffer]) -> Vec<Step> {
-    let mut steps = Vec::with_capacity(calls.len() * 2);
-    // What was touched since the last barrier.
-    let mut open: Vec<(Access, Deal)> = Vec::new();
-    for call in calls {
-        let meets = |access: &Access| {
-            open.iter().any(|(other, deal)| {
-                (access.write || other.write)
-                    && overlap(
-                        &memory(&buffers[access.buffer.0 as usize]),
-                        &memory(&buffers[other.buffer.0 as usize]),
-                    )
-                    && !same_share((access, call.deal), (other, *deal), buffers)
-            })
-        };
-        if call.accesses.iter().any(meets) {
-            steps.push(Step::Barrier);
-            open.clear();
+///
+/// A loop is gone through twice, so that a turn meets what the turns before have touched. What a loop meets of
+/// what was touched before it is waited for ahead of it, once.
+pub fn with_barriers(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Step> {
+    Walk { buffers, loops: Vec::new(), open: Vec::new() }.walk(steps)
+}
+
+/// A way through the program.
+struct Walk<'a> {
+    buffers: &'a [Buffer],
+    /// The loops around.
+    loops: Vec<Running>,
+    /// What was touched since the last barrier, how it was dealt, and when.
+    open: Vec<(Access, Deal, Since)>,
+}
+
+impl Walk<'_> {
+    fn walk(&mut self, steps: Vec<Step>) -> Vec<Step> {
+        let mut done = Vec::with_capacity(steps.len() * 2);
+        for step in steps {
+            if self.meets(&step) {
+                done.push(Step::Barrier);
+                self.open.clear();
+            }
+            match step {
+                Step::Barrier => {
+                    self.open.clear();
+                    done.push(Step::Barrier);
+                }
+                Step::Call(call) => {
+                    let now = Since { same: self.loops.len(), earlier: false };
+                    self.open.extend(call.accesses.iter().map(|access| (*access, call.deal, now)));
+                    done.push(Step::Call(call));
+                }
+                Step::Loop(turns) => done.push(Step::Loop(self.turns(turns))),
+            }
         }
-        open.extend(call.accesses.iter().map(|access| (*access, call.deal)));
-        steps.push(Step::Call(call));
+        done
     }
-    steps
-}
 
-/// Whether a thread touches in both accesses bytes that no other thread touches in either.
-fn same_share(a: (&Access, Deal), b: (&Access, Deal), buffers: &[Buffer]) -> bool {
-    if a.1 == Deal::First && b.1 == Deal::First {
-        return true;
+    fn turns(&mut self, turns: Turns) -> Turns {
+        let depth = self.loops.len();
+        self.loops.push(Running { turns: turns.turns, reverse: turns.reverse });
+        let mut steps = self.walk(turns.steps);
+        if turns.turns > 1 {
+            for (.., since) in self.open.iter_mut().filter(|(.., since)| since.same > depth) {
+                *since = Since { same: depth, earlier: true };
+            }
+            steps = self.walk(steps);
+        }
+        self.loops.pop();
+        for (.., since) in self.open.iter_mut().filter(|(.., since)| since.same >= depth) {
+            *since = Since { same: depth, earlier: false };
+        }
+        Turns { steps, ..turns }
     }
-    let shares = a.0.extent == Extent::Share && b.0.extent == Extent::Share && a.1 == b.1;
-    let [a, b] = [a, b].map(|(access, _)| memory(&buffers[access.buffer.0 as usize]));
-    shares && a == b
-}
 
-/// Which arena a buffer lies in, and which bytes of it.
-fn memory(buffer: &Buffer) -> (u8, Range<usize>) {
-    let (arena, offset) = match buffer.place {
-        Place::Variable(offset) => (0, offset),
-        Place::Scratch(offset) => (1, offset),
-        // Inputs and the clock are never written.
-        Place::Input(i) => return (2, i..i),
-        Place::Clock(offset) => return (3, offset..offset),
-    };
-    (arena, offset..offset + buffer.bytes())
-}
+    /// Whether a step, or any step of a loop, meets what is open.
+    fn meets(&self, step: &Step) -> bool {
+        match step {
+            Step::Barrier => false,
+            Step::Call(call) => call.accesses.iter().any(|access| self.collides(access, call.deal)),
+            Step::Loop(turns) => turns.steps.iter().any(|step| self.meets(step)),
+        }
+    }
 
-fn overlap(a: &(u8, Range<usize>), b: &(u8, Range<usize>)) -> bool {
-    a.0 == b.0 && a.1.start < b.1.end && b.1.start < a.1.end
+    fn collides(&self, access: &Access, deal: Deal) -> bool {
+        let buffer = |access: &Access| &self.buffers[access.buffer.0 as usize];
+        self.open.iter().any(|(other, dealt, since)| {
+            if !(access.write || other.write) || (deal == Deal::First && *dealt == Deal::First) {
+                return false;
+            }
+            let shares = access.extent == Extent::Share && other.extent == Extent::Share && deal == *dealt;
+            match meeting(buffer(other), buffer(access), *since, &self.loops) {
+                Meeting::Never => false,
+                // A thread touches in both what no other thread touches in either.
+                Meeting::Whole => !shares,
+                Meeting::Some => true,
+            }
+        })
+    }
 }
 
 /// Checks that no two threads touch the same bytes between two barriers unless both only read, by working out
-/// every thread's bytes for several numbers of threads.
+/// every thread's bytes for several numbers of threads; of loops, in their first turns and their last.
 ///
 /// # Panics
 /// If two do, with the steps.
 pub fn verify(plan: &Plan) {
     for threads in [2, 3, 4, 7] {
-        let mut open: Vec<Touch> = Vec::new();
-        for (index, step) in plan.steps.iter().enumerate() {
-            match step {
-                Step::Barrier => open.clear(),
-                Step::Call(call) => {
-                    let new = touches(plan, call, index, threads);
-                    for touch in &new {
-                        let race = open.iter().chain(&new).find(|other| other.races(touch));
-                        if let Some(other) = race {
-                            panic!("steps {} and {index} race with {threads} threads:\n{plan}", other.step);
-                        }
-                    }
-                    open.extend(new);
-                }
-            }
-        }
+        let mut proof = Proof { plan, threads, open: Vec::new(), indices: Vec::new(), calls: 0 };
+        proof.steps(&plan.steps, &mut Vec::new());
     }
 }
 
-/// Bytes that one thread touches in one step.
+/// Turns at the beginning of a loop that are worked out: two that follow each other, and one more, for what is
+/// touched in every other turn.
+const FIRST_TURNS: usize = 3;
+
+struct Proof<'a> {
+    plan: &'a Plan,
+    threads: usize,
+    open: Vec<Touch>,
+    /// The indices of the turns that are running.
+    indices: Vec<usize>,
+    /// Calls so far.
+    calls: usize,
+}
+
+impl Proof<'_> {
+    /// `path`: the numbers of the loops around.
+    fn steps(&mut self, steps: &[Step], path: &mut Vec<usize>) {
+        for (index, step) in steps.iter().enumerate() {
+            path.push(index);
+            match step {
+                Step::Barrier => self.open.clear(),
+                Step::Call(call) => self.call(call, path),
+                Step::Loop(Turns { turns, reverse, steps, .. }) => {
+                    for turn in (0..*turns).filter(|turn| *turn < FIRST_TURNS || turn + 1 == *turns) {
+                        self.indices.push(if *reverse { turns - 1 - turn } else { turn });
+                        self.steps(steps, path);
+                        self.indices.pop();
+                    }
+                }
+            }
+            path.pop();
+        }
+    }
+
+    fn call(&mut self, call: &Call, path: &[usize]) {
+        self.calls += 1;
+        let new = self.touches(call, path);
+        for touch in &new {
+            if let Some(other) = self.open.iter().chain(&new).find(|other| other.races(touch)) {
+                let (threads, plan) = (self.threads, self.plan);
+                panic!("steps {:?} and {path:?} race with {threads} threads:\n{plan}", other.path);
+            }
+        }
+        self.open.extend(new);
+    }
+
+    fn touches(&self, call: &Call, path: &[usize]) -> Vec<Touch> {
+        let mut touches = Vec::new();
+        for thread in 0..self.threads {
+            let share = call.deal.share(thread, self.threads);
+            if share.is_empty() {
+                continue;
+            }
+            for access in &call.accesses {
+                let Some((arena, all)) = self.memory(self.plan.buffer(access.buffer)) else { continue };
+                let (bytes, scattered) = match (access.extent, call.deal) {
+                    (_, Deal::First) => (all, false),
+                    (Extent::Whole, Deal::Shares { .. }) => (all, true),
+                    (Extent::Share, Deal::Shares { count, .. }) => {
+                        let piece = all.len() / count;
+                        (all.start + piece * share.start..all.start + piece * share.end, false)
+                    }
+                };
+                let (write, path) = (access.write, path.to_vec());
+                touches.push(Touch { call: self.calls, path, thread, write, arena, bytes, scattered });
+            }
+        }
+        touches
+    }
+
+    /// Which arena a buffer lies in, and which bytes of it in the turns that are running; none for what is never
+    /// written: inputs and the clock.
+    fn memory(&self, buffer: &Buffer) -> Option<(u8, Range<usize>)> {
+        let (arena, offset) = match buffer.place {
+            Place::Variable(offset) => (0, offset),
+            Place::Scratch(offset) => (1, offset),
+            Place::Input(..) | Place::Clock(_) => return None,
+        };
+        let moves = buffer.moves.iter().zip(&self.indices).map(|(m, index)| m.bytes * *index as i64);
+        let offset = usize::try_from(offset as i64 + moves.sum::<i64>()).expect("buffers lie in their arena");
+        Some((arena, offset..offset + buffer.bytes()))
+    }
+}
+
+/// Bytes that one thread touches in one call.
 struct Touch {
-    step: usize,
+    /// The number of the call.
+    call: usize,
+    /// Where it stands in the plan.
+    path: Vec<usize>,
     thread: usize,
     write: bool,
     arena: u8,
@@ -95,9 +202,9 @@ struct Touch {
 
 impl Touch {
     fn races(&self, other: &Touch) -> bool {
-        // Within one step the kernel vouches for what is scattered over the very same bytes.
+        // Within one call the kernel vouches for what is scattered over the very same bytes.
         let vouched =
-            self.step == other.step && self.scattered && other.scattered && self.bytes == other.bytes;
+            self.call == other.call && self.scattered && other.scattered && self.bytes == other.bytes;
         self.thread != other.thread
             && !vouched
             && (self.write || other.write)
@@ -105,27 +212,4 @@ impl Touch {
             && self.bytes.start < other.bytes.end
             && other.bytes.start < self.bytes.end
     }
-}
-
-fn touches(plan: &Plan, call: &Call, step: usize, threads: usize) -> Vec<Touch> {
-    let mut touches = Vec::new();
-    for thread in 0..threads {
-        let share = call.deal.share(thread, threads);
-        if share.is_empty() {
-            continue;
-        }
-        for access in &call.accesses {
-            let (arena, all) = memory(plan.buffer(access.buffer));
-            let (bytes, scattered) = match (access.extent, call.deal) {
-                (_, Deal::First) => (all, false),
-                (Extent::Whole, Deal::Shares { .. }) => (all, true),
-                (Extent::Share, Deal::Shares { count, .. }) => {
-                    let piece = all.len() / count;
-                    (all.start + piece * share.start..all.start + piece * share.end, false)
-                }
-            };
-            touches.push(Touch { step, thread, write: access.write, arena, bytes, scattered });
-        }
-    }
-    touches
 }

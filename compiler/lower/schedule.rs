@@ -18,15 +18,23 @@ use crate::ops::VariableId;
 pub struct Schedule {
     /// What runs, from first to last.
     pub units: Vec<Unit>,
-    /// What lies in a variable's place instead of in scratch.
-    pub homes: BTreeMap<Source, VariableId>,
+    /// What lies elsewhere than in the region's scratch.
+    pub homes: BTreeMap<Source, Home>,
 }
 
-/// Orders the units of `fused`.
-pub fn schedule(graph: &Graph, fused: &Fused) -> Schedule {
+/// A place that is there before the region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// A variable's.
+    Variable(VariableId),
+    /// Where the loop around puts this output of its body.
+    Row(usize),
+}
+
+/// Orders the units of `fused`; `homes` have been given already.
+pub fn schedule(graph: &Graph, fused: &Fused, mut homes: BTreeMap<Source, Home>) -> Schedule {
     let mut plan = Order::new(fused.units.clone());
     let (makers, readers) = plan.index();
-    let mut homes: BTreeMap<Source, VariableId> = BTreeMap::new();
     for (update, source) in graph.updates.iter().zip(&fused.updates) {
         let variable = update.variable;
         let readers = readers.get(&Source::Variable(variable)).cloned().unwrap_or_default();
@@ -35,7 +43,7 @@ pub fn schedule(graph: &Graph, fused: &Fused) -> Schedule {
             && element_wise(&plan.units[writer], *source, variable)
             && readers.iter().all(|r| *r == writer || !plan.reaches(writer, *r));
         if in_place {
-            homes.insert(*source, variable);
+            homes.insert(*source, Home::Variable(variable));
             readers.into_iter().filter(|r| *r != writer).for_each(|reader| plan.put_before(reader, writer));
         } else {
             let copy = copy(graph, fused, update.value, *source, variable);
@@ -68,7 +76,7 @@ fn element_wise(unit: &Unit, target: Source, variable: VariableId) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => false,
+        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) | Work::Scan(_) => false,
     }
 }
 

@@ -6,6 +6,7 @@ mod long;
 mod machine;
 mod optimizers;
 mod primitives;
+mod recurrence;
 mod rows;
 mod training;
 mod wide;

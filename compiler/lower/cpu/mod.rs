@@ -23,7 +23,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use strata_runtime::plan::Function;
 
 use super::nest::Nest;
-pub use program::{Callee, Invoke, Item, Program};
+pub use program::{Address, Callee, Invoke, Item, Program};
 
 /// Alignment of functions in bytes.
 const FUNCTION_ALIGN: usize = 64;

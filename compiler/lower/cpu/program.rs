@@ -1,5 +1,5 @@
-//! The step program: straight-line calls of nests and kernels with barriers between them. Every thread runs it
-//! with its own number and takes its share of each call.
+//! The step program: calls of nests and kernels with barriers between them, in loops where the plan has loops.
+//! Every thread runs it with its own number and takes its share of each call.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,26 @@ pub enum Item {
     Barrier,
     /// A call.
     Invoke(Invoke),
+    /// A loop.
+    Loop {
+        /// Number of turns.
+        turns: usize,
+        /// Whether the turn with the last index comes first.
+        reverse: bool,
+        /// What happens in each turn.
+        items: Vec<Item>,
+    },
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// The place in the turns of index 0.
+    pub place: Place,
+    /// Bytes from there to the first element.
+    pub start: i64,
+    /// Bytes that it moves by with each loop around, from the outermost; those that are missing do not move it.
+    pub moves: Vec<i64>,
 }
 
 /// A call of a nest or kernel.
@@ -38,8 +58,8 @@ pub struct Invoke {
     pub callee: Callee,
     /// How the dealt axis is shared.
     pub deal: Deal,
-    /// Tensors: where they lie, and how many bytes into them.
-    pub operands: Vec<(Place, i64)>,
+    /// Tensors.
+    pub operands: Vec<Address>,
     /// Loops around the call: how often, and the bytes that each operand moves by.
     pub around: Vec<(usize, Vec<i64>)>,
 }
@@ -82,14 +102,11 @@ pub fn function(program: &Program, functions: &[Function], isa: &dyn TargetIsa) 
     b.switch_to_block(block);
     b.seal_block(block);
     let frame = b.block_params(block)[0];
-    let mut emit = Emit { functions, isa, b, frame, shares: BTreeMap::new() };
-    emit.share_out(program);
+    let mut emit = Emit { functions, isa, b, frame, shares: BTreeMap::new(), turns: Vec::new() };
+    emit.share_out(&program.items);
     for (index, item) in program.items.iter().enumerate() {
         emit.tick(index);
-        match item {
-            Item::Barrier => emit.barrier(),
-            Item::Invoke(invoke) => emit.invoke(invoke),
-        }
+        emit.item(item);
     }
     emit.tick(program.items.len());
     let mut b = emit.b;
@@ -105,6 +122,8 @@ struct Emit<'a, 'b> {
     frame: Value,
     /// This thread's share of each way of dealing.
     shares: BTreeMap<(usize, usize), (Value, Value)>,
+    /// The indices of the turns that are running, from the outermost loop.
+    turns: Vec<Value>,
 }
 
 impl<'b> Builds<'b> for Emit<'_, 'b> {
@@ -121,6 +140,16 @@ fn key(deal: Deal) -> (usize, usize) {
     }
 }
 
+/// How the calls of a program are dealt.
+fn deals(items: &[Item]) -> Vec<Deal> {
+    let deals = items.iter().flat_map(|item| match item {
+        Item::Barrier => Vec::new(),
+        Item::Invoke(invoke) => vec![invoke.deal],
+        Item::Loop { items, .. } => deals(items),
+    });
+    deals.collect()
+}
+
 impl Emit<'_, '_> {
     fn field(&mut self, offset: usize) -> Value {
         self.b.ins().load(types::I64, memory(), self.frame, offset as i32)
@@ -130,17 +159,33 @@ impl Emit<'_, '_> {
         self.b.ins().iconst(types::I64, value)
     }
 
+    fn item(&mut self, item: &Item) {
+        match item {
+            Item::Barrier => self.barrier(),
+            Item::Invoke(invoke) => self.invoke(invoke),
+            Item::Loop { turns, reverse, items } => {
+                let (from, to) = (self.word(0), self.word(*turns as i64));
+                count(self, from, to, 1, &mut |emit, turn| {
+                    let last = emit.word(*turns as i64 - 1);
+                    let index = if *reverse { emit.b.ins().isub(last, turn) } else { turn };
+                    emit.turns.push(index);
+                    items.iter().for_each(|item| emit.item(item));
+                    emit.turns.pop();
+                });
+            }
+        }
+    }
+
     /// Computes this thread's share of every axis that is dealt.
-    fn share_out(&mut self, program: &Program) {
+    fn share_out(&mut self, items: &[Item]) {
         let thread = self.field(std::mem::offset_of!(Frame, thread));
         let threads = self.field(std::mem::offset_of!(Frame, threads));
         let next = self.b.ins().iadd_imm_s(thread, 1);
-        for item in &program.items {
-            let Item::Invoke(invoke) = item else { continue };
-            if self.shares.contains_key(&key(invoke.deal)) {
+        for deal in deals(items) {
+            if self.shares.contains_key(&key(deal)) {
                 continue;
             }
-            let share = match invoke.deal {
+            let share = match deal {
                 Deal::First => {
                     let zero = self.word(0);
                     let first = self.b.ins().icmp_imm_s(IntCC::Equal, thread, 0);
@@ -155,7 +200,7 @@ impl Emit<'_, '_> {
                     (lo, self.b.ins().select(last, end, cut))
                 }
             };
-            self.shares.insert(key(invoke.deal), share);
+            self.shares.insert(key(deal), share);
         }
     }
 
@@ -211,8 +256,7 @@ impl Emit<'_, '_> {
         let (lo, hi) = self.shares[&key(invoke.deal)];
         let some = self.b.ins().icmp(IntCC::SignedLessThan, lo, hi);
         when(self, some, &mut |emit| {
-            let operands: Vec<Value> =
-                invoke.operands.iter().map(|(place, offset)| emit.address(*place, *offset)).collect();
+            let operands: Vec<Value> = invoke.operands.iter().map(|at| emit.address(at)).collect();
             let dealt = matches!(invoke.callee, Callee::Kernel { whole: Some(_), .. });
             emit.around(&invoke.around, dealt.then_some((lo, hi)), operands, &mut |emit, operands| {
                 emit.call(&invoke.callee, operands, lo, hi);
@@ -281,17 +325,22 @@ impl Emit<'_, '_> {
         self.b.ins().call_indirect(signature, address, &words);
     }
 
-    /// Where a tensor lies.
-    fn address(&mut self, place: Place, offset: i64) -> Value {
-        let (base, at) = match place {
+    /// Where a tensor lies in the turns that are running.
+    fn address(&mut self, address: &Address) -> Value {
+        let (base, at) = match address.place {
             Place::Variable(at) => (self.field(std::mem::offset_of!(Frame, variables)), at),
             Place::Scratch(at) => (self.field(std::mem::offset_of!(Frame, scratch)), at),
             Place::Clock(at) => (self.field(std::mem::offset_of!(Frame, clock)), at),
-            Place::Input(i) => {
+            Place::Input(i, at) => {
                 let inputs = self.field(std::mem::offset_of!(Frame, inputs));
-                (self.b.ins().load(types::I64, memory(), inputs, (i * 8) as i32), 0)
+                (self.b.ins().load(types::I64, memory(), inputs, (i * 8) as i32), at)
             }
         };
-        self.b.ins().iadd_imm_s(base, at as i64 + offset)
+        let mut sum = self.b.ins().iadd_imm_s(base, at as i64 + address.start);
+        for (bytes, turn) in address.moves.iter().zip(self.turns.clone()).filter(|(bytes, _)| **bytes != 0) {
+            let moved = self.b.ins().imul_imm_s(turn, *bytes);
+            sum = self.b.ins().iadd(sum, moved);
+        }
+        sum
     }
 }
