@@ -154,7 +154,7 @@ fn body(turn: RandomGraph, axis: Axis, choices: &mut Choices) -> (Scan, Vec<Tabl
     }
     let sequences = parts.iter().filter(|part| **part == 1).count();
     let tables = order.iter().map(|i| tables[*i]).collect();
-    (Scan { body: new, states, sequences, axis, reverse: choices.once_in(2) }, tables)
+    (Scan { body: new, states, sequences, axis, reverse: choices.once_in(2), extends: None }, tables)
 }
 
 fn input(name: &str, ty: Type) -> Input {
