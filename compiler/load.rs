@@ -39,6 +39,7 @@ impl Loaded {
 pub const LIBRARY: &[(&str, &str)] = &[
     ("std/activations.model", include_str!("std/activations.model")),
     ("std/layers.model", include_str!("std/layers.model")),
+    ("std/recurrent.model", include_str!("std/recurrent.model")),
     ("std/convolutions.model", include_str!("std/convolutions.model")),
     ("std/losses.model", include_str!("std/losses.model")),
     ("std/metrics.model", include_str!("std/metrics.model")),

@@ -80,9 +80,50 @@ impl Size {
             (SizeOp::Mul, Size::Known(0), _) | (SizeOp::Mul, _, Size::Known(0)) => return Size::Known(0),
             _ => {}
         }
+        if let Some(shorter) = Size::shortened(op, left, right) {
+            return shorter;
+        }
         let commutes = matches!(op, SizeOp::Add | SizeOp::Mul);
         let (left, right) = if commutes && left > right { (right, left) } else { (left, right) };
         Size::Expr(Arc::new(SizeExpr { op, left: left.clone(), right: right.clone() }))
+    }
+
+    /// Sums and differences whose parts cancel or join: what a history, one longer than its turns, is cut into has the
+    /// size of the turns again.
+    fn shortened(op: SizeOp, left: &Size, right: &Size) -> Option<Size> {
+        let parts = |size: &Size, wanted: SizeOp| match size {
+            Size::Expr(e) if e.op == wanted => Some((e.left.clone(), e.right.clone())),
+            Size::Known(_) | Size::Free(_) | Size::Expr(_) => None,
+        };
+        match op {
+            SizeOp::Add => {
+                let (number, other) =
+                    if left.known().is_some() { (left.known()?, right) } else { (right.known()?, left) };
+                // Normal form has the number on the left.
+                let (inner, rest) = parts(other, SizeOp::Add)?;
+                Some(rest.add(&Size::Known(inner.known()?.checked_add(number)?)))
+            }
+            SizeOp::Sub if left == right => Some(Size::Known(0)),
+            SizeOp::Sub => {
+                if let Some((a, b)) = parts(left, SizeOp::Add) {
+                    if a == *right {
+                        return Some(b);
+                    }
+                    if b == *right {
+                        return Some(a);
+                    }
+                    let (have, less) = (a.known()?, right.known()?);
+                    return Some(if have >= less {
+                        b.add(&Size::Known(have - less))
+                    } else {
+                        b.sub(&Size::Known(less - have))
+                    });
+                }
+                let (from, less) = parts(left, SizeOp::Sub)?;
+                Some(from.sub(&Size::Known(less.known()?.checked_add(right.known()?)?)))
+            }
+            SizeOp::Mul | SizeOp::Div => None,
+        }
     }
 
     /// `self + other`

@@ -8,13 +8,14 @@ use super::Checker;
 use super::value::{Initial, Value};
 use crate::graph::{OriginId, ValueId};
 use crate::model::{
-    Hint, Init, Model, Origin, Region, RegionId, RegionKind, Value as ModelValue, Variable, VariableKind,
+    Hint, Init, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value as ModelValue, Variable,
+    VariableKind,
 };
 use crate::ops::{Op, Scalar, VariableId};
 use crate::types::{DType, Type};
 
 /// A model and the tables that find things in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Builder {
     pub(super) model: Model,
     origins: HashMap<Origin, OriginId>,
@@ -30,6 +31,14 @@ pub(super) struct Builder {
     pub(super) named: Vec<String>,
     /// The `loss` statement.
     pub(super) loss_span: Option<Span>,
+    /// What `Op::Slot` refers to.
+    pub(super) slots: Vec<Type>,
+    /// Values that were different ones in each turn of a recurrence that is over.
+    pub(super) over: HashSet<ValueId>,
+    /// The last value of each state, by the sequence of all.
+    pub(super) lasts: HashMap<ValueId, ValueId>,
+    /// States' new values that are computed in the recurrences being elaborated, the innermost last.
+    pub(super) turn_updates: Vec<Vec<StateUpdate>>,
 }
 
 /// `cross_entropy(logits, label)`: says how many classes the label has.
@@ -86,6 +95,10 @@ impl Builder {
             losses: Vec::new(),
             named: Vec::new(),
             loss_span: None,
+            slots: Vec::new(),
+            over: HashSet::new(),
+            lasts: HashMap::new(),
+            turn_updates: Vec::new(),
         }
     }
 
@@ -156,6 +169,10 @@ impl<'a> Checker<'a> {
             self.stop(span, format!("this model has more than {MAX_VALUES} operators"));
             return None;
         }
+        if args.iter().any(|arg| self.build.over.contains(arg)) {
+            self.used_outside(span);
+            return None;
+        }
         let is_leaf = args.is_empty();
         if is_leaf && let Some(found) = self.build.leaves.get(&op) {
             return Some(*found);
@@ -163,6 +180,7 @@ impl<'a> Checker<'a> {
         let inferred = match &op {
             Op::Input(input) => Ok(self.build.model.inputs[input.0 as usize].ty.clone()),
             Op::Variable(v) | Op::Gradient(v) => Ok(self.build.model.variables[v.0 as usize].ty.clone()),
+            Op::Slot(slot) => Ok(self.build.slots[*slot as usize].clone()),
             op => op.infer(&args.iter().map(|arg| self.build.ty(*arg)).collect::<Vec<_>>()),
         };
         match inferred {

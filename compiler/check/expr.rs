@@ -77,7 +77,14 @@ impl<'a> Checker<'a> {
         if let Some(dtype) = DType::from_name(name) {
             return Some(Value::DType(dtype));
         }
-        matches!(name, "training" | "step").then_some(Value::Unknown)
+        match name {
+            "training" | "step" => Some(Value::Unknown),
+            "PAD" => Some(Value::Int(0)),
+            "START" => Some(Value::Int(1)),
+            "END" => Some(Value::Int(2)),
+            "UNKNOWN" => Some(Value::Int(3)),
+            _ => None,
+        }
     }
 
     /// The layer, function or model of this name outside all bodies.

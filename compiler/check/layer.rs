@@ -15,7 +15,7 @@ use crate::model::{Model, Region, RegionId, RegionKind};
 use crate::types::{Axis, DType};
 
 /// One body that is being elaborated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Frame<'a> {
     pub(super) definition: &'a Definition,
     pub(super) is_model: bool,
@@ -44,6 +44,8 @@ pub(super) struct Frame<'a> {
     pub(super) frozen: bool,
     /// The call that led here.
     pub(super) call: Option<Span>,
+    /// How many recurrences of this body are being elaborated, one in the other.
+    pub(super) scans: usize,
 }
 
 /// A model that was elaborated.
@@ -84,6 +86,7 @@ impl<'a> Frame<'a> {
             shared: false,
             frozen: false,
             call: None,
+            scans: 0,
         }
     }
 }
@@ -132,6 +135,7 @@ impl<'a> Checker<'a> {
         if let Some(train) = train {
             self.optimize(train);
         }
+        self.check_turns_over();
         self.frames.pop();
         self.stopped = false;
         let builder = std::mem::replace(&mut self.build, Builder::new(""));

@@ -10,6 +10,7 @@
     reason = "a match names the kinds of values and expressions that fit; every other is answered with a message"
 )]
 
+mod body;
 mod build;
 mod call;
 mod data;
@@ -21,6 +22,7 @@ mod layer;
 mod names;
 mod optimizer;
 mod parameters;
+mod scan;
 mod scope;
 mod shapes;
 mod signature;

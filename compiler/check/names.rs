@@ -168,9 +168,6 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Layers that the language promises and the library does not have yet.
 const PLANNED: &[(&str, &str)] = &[
     ("embedding", "a table of vectors"),
-    ("lstm", "a recurrence"),
-    ("gru", "a recurrence"),
-    ("rnn", "a recurrence"),
     ("bidirectional", "a recurrence"),
     ("attend", "attention"),
     ("attention", "attention"),
@@ -181,8 +178,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("experts", "experts"),
     ("balance", "experts"),
     ("sort", "an order"),
-    ("shift", "a sequence moved by one"),
-    ("last", "the end of a recurrence"),
     ("sampled_softmax", "a loss over sampled classes"),
     ("ctc", "a loss over alignments"),
     ("perplexity", "a metric of sequences"),

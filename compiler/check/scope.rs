@@ -13,7 +13,8 @@ use super::value::Value;
 pub(super) struct Binding<'a> {
     pub(super) value: Value<'a>,
     pub(super) span: Span,
-    pub(super) used: Cell<bool>,
+    /// Whether it was read since that was last asked; shared by copies of the scope.
+    pub(super) used: Rc<Cell<bool>>,
 }
 
 /// An index of a family: `a[2]`, `a["x"]`.
@@ -54,17 +55,17 @@ impl<'a> Scope<'a> {
 
     /// Binds `name` from here on; what it stood for is shadowed.
     pub(super) fn set(&mut self, name: &str, value: Value<'a>, span: Span) {
-        self.names.insert(name.to_string(), Binding { value, span, used: Cell::new(false) });
+        self.names.insert(name.to_string(), Binding { value, span, used: Rc::default() });
     }
 
     /// Lets `name` be an axis.
     pub(super) fn set_axis(&mut self, name: &str, value: Value<'a>, span: Span) {
-        self.axes.insert(name.to_string(), Binding { value, span, used: Cell::new(false) });
+        self.axes.insert(name.to_string(), Binding { value, span, used: Rc::default() });
     }
 
     /// Binds a member of a family.
     pub(super) fn set_member(&mut self, name: &str, index: Vec<Index>, value: Value<'a>, span: Span) {
-        let binding = Binding { value, span, used: Cell::new(false) };
+        let binding = Binding { value, span, used: Rc::default() };
         self.families.entry(name.to_string()).or_default().insert(index, binding);
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use strata_grammar::ast::{Expr, ExprKind, Parameter, TypeExpr};
+use strata_grammar::ast::{Expr, ExprKind, Ident, Parameter, TypeExpr};
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
@@ -96,7 +96,7 @@ pub(super) fn taken(params: &[Parameter]) -> Vec<Taken<'_>> {
 }
 
 /// A lone name, parentheses aside.
-pub(super) fn lone_name(expr: &Expr) -> Option<&strata_grammar::ast::Ident> {
+pub(super) fn lone_name(expr: &Expr) -> Option<&Ident> {
     match &expr.kind {
         ExprKind::Name(name) => Some(name),
         ExprKind::Paren(inner) => lone_name(inner),
@@ -258,7 +258,7 @@ impl<'a> Checker<'a> {
     }
 
     /// An initialiser by its bare name.
-    fn layer_as_init(&mut self, layer: &Rc<Layer<'a>>) -> Option<Initial> {
+    pub(super) fn layer_as_init(&mut self, layer: &Rc<Layer<'a>>) -> Option<Initial> {
         let Layer::Intrinsic(Intrinsic { name, .. }) = &**layer else { return None };
         super::init::by_name(name)
     }
@@ -281,24 +281,27 @@ impl<'a> Checker<'a> {
 
     fn axis_reference(&mut self, expr: &'a Expr) -> Option<Vec<AxisRef>> {
         if let Some(name) = lone_name(expr) {
-            let bound = self.frame().scope.get(&name.text).map(|binding| binding.value.clone());
-            return match bound {
-                None | Some(Value::Tensor(_) | Value::Layer(_)) => {
-                    Some(vec![AxisRef::Named(name.text.as_str().into(), name.span)])
-                }
-                Some(Value::Axis(axis)) => {
-                    Some(vec![AxisRef::Bound(axis, name.text.as_str().into(), name.span)])
-                }
-                Some(Value::Axes(axes)) => Some(axes.to_vec()),
-                Some(Value::Unknown) => None,
-                Some(other) => self.position(&other, expr.span),
-            };
+            return self.axis_word(name);
         }
         let value = self.eval(expr);
         if value.is_unknown() {
             return None;
         }
         self.position(&value, expr.span)
+    }
+
+    /// The axes that a bare word means.
+    pub(super) fn axis_word(&mut self, name: &Ident) -> Option<Vec<AxisRef>> {
+        let bound = self.frame().scope.get(&name.text).map(|binding| binding.value.clone());
+        match bound {
+            None | Some(Value::Tensor(_) | Value::Layer(_)) => {
+                Some(vec![AxisRef::Named(name.text.as_str().into(), name.span)])
+            }
+            Some(Value::Axis(axis)) => Some(vec![AxisRef::Bound(axis, name.text.as_str().into(), name.span)]),
+            Some(Value::Axes(axes)) => Some(axes.to_vec()),
+            Some(Value::Unknown) => None,
+            Some(other) => self.position(&other, name.span),
+        }
     }
 
     fn position(&mut self, value: &Value<'a>, span: Span) -> Option<Vec<AxisRef>> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use strata_grammar::ast::{
     Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, GenerateKind, GenerateRule, Ident, IndexItem,
-    Scan, ScanOver, Statement, StatementKind, Target, TypeExpr,
+    Statement, StatementKind, Target, TypeExpr,
 };
 use strata_grammar::{Code, Diagnostic, Span};
 
@@ -34,6 +34,9 @@ impl<'a> Checker<'a> {
 
     pub(super) fn statement(&mut self, statement: &'a Statement) {
         let span = statement.span;
+        if self.frame().scans > 0 && !self.fits_a_turn(&statement.kind, span) {
+            return;
+        }
         match &statement.kind {
             StatementKind::Input { name, ty } => self.input(name, ty, span),
             StatementKind::Declare { kind, name, ty, init } => {
@@ -65,7 +68,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn misplaced(&mut self, span: Span, what: &str, help: &str) {
+    pub(super) fn misplaced(&mut self, span: Span, what: &str, help: &str) {
         self.report(Diagnostic::error(Code::MisplacedStatement, span, what).help(help));
     }
 
@@ -261,9 +264,15 @@ impl<'a> Checker<'a> {
         let Some(id) = self.same_type(id, &ty, value.span, &name.text, self.pending[at].span) else { return };
         let Some(variable) = self.pending_variable(at) else { return };
         let span = self.users_text(span);
-        let updates = &mut self.build.model.updates;
-        updates.retain(|update| update.variable != variable);
-        updates.push(StateUpdate { variable, value: id, span });
+        self.updated(StateUpdate { variable, value: id, span });
+    }
+
+    /// Notes a state's new value; of several the last counts. That of a recurrence under way becomes one of the step
+    /// when it is over.
+    pub(super) fn updated(&mut self, update: StateUpdate) {
+        let updates = self.build.turn_updates.last_mut().unwrap_or(&mut self.build.model.updates);
+        updates.retain(|other| other.variable != update.variable);
+        updates.push(update);
     }
 
     /// `id` where it has the type of the variable that it becomes.
@@ -445,7 +454,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Walks statements whose values cannot be known, for their names only; what they bind is unknown after.
-    fn block_unknown(&mut self, body: &'a Block) {
+    pub(super) fn block_unknown(&mut self, body: &'a Block) {
         let before: Vec<String> = self.frame().scope.names.keys().cloned().collect();
         self.block(body);
         let scope = &mut self.frame().scope;
@@ -461,29 +470,6 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-    }
-
-    fn scan(&mut self, scan: &'a Scan, span: Span) {
-        let head = Span { end: span.start.saturating_add(4).min(span.end), ..span };
-        self.not_yet(head, "`scan`");
-        let mut names = Vec::new();
-        match &scan.over {
-            ScanOver::Axis { inputs, .. } => {
-                for input in inputs {
-                    self.eval(input);
-                    names.extend(super::signature::lone_name(input));
-                }
-            }
-            ScanOver::Times(count) => _ = self.eval(count),
-        }
-        for name in names {
-            self.frame().scope.set(&name.text, Value::Unknown, name.span);
-        }
-        if let Some((target, start)) = &scan.state {
-            self.eval(start);
-            self.bind_target(target, &Value::Unknown);
-        }
-        self.block_unknown(&scan.body);
     }
 
     fn generate(&mut self, name: &'a Ident, rules: &'a [GenerateRule], span: Span) {
@@ -699,7 +685,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The members of a tuple that is bound to several names.
-    fn members(&mut self, value: &Value<'a>, count: usize, span: Span) -> Vec<Value<'a>> {
+    pub(super) fn members(&mut self, value: &Value<'a>, count: usize, span: Span) -> Vec<Value<'a>> {
         match value {
             Value::Unknown => vec![Value::Unknown; count],
             Value::Tuple(members) | Value::List(members) if members.len() == count => members.to_vec(),
@@ -730,7 +716,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn bind_name(&mut self, name: &'a FamilyRef, value: Value<'a>) {
+    pub(super) fn bind_name(&mut self, name: &'a FamilyRef, value: Value<'a>) {
         if name.name.text == "_" {
             return;
         }

@@ -239,9 +239,13 @@ impl<'a> Checker<'a> {
         span: Span,
         whose: &str,
     ) -> Option<Value<'a>> {
-        let number = match value {
-            Value::Init(Initial::Constant(x)) => Some(x),
-            ref other => other.number(),
+        let number = match &value {
+            Value::Init(Initial::Constant(x)) => Some(*x),
+            Value::Layer(layer) => match self.layer_as_init(layer) {
+                Some(Initial::Constant(x)) => Some(x),
+                _ => None,
+            },
+            other => other.number(),
         };
         let Some(number) = number else {
             self.wrong_kind(&value, "a tensor", span, whose);

@@ -4,6 +4,7 @@ mod elementwise;
 mod layout;
 mod reduce;
 mod rows;
+mod sequences;
 mod windows;
 
 use strata_grammar::Span;
@@ -130,6 +131,12 @@ static ALL: &[Intrinsic] = &[
         &[T, needs("before", Kind::Int), needs("after", Kind::Int), may("axis", Kind::Axes)],
         layout::pad,
     ),
+    one(
+        "shift",
+        &[T, may("with", Kind::Float), may("by", Kind::Int), may("axis", Kind::Axes)],
+        sequences::shift,
+    ),
+    one("last", &[T], sequences::last),
     one("gather", &[T, needs("positions", Kind::Tensor), may("axis", Kind::Axes)], rows::gather),
     one(
         "scatter_add",
@@ -142,8 +149,8 @@ static ALL: &[Intrinsic] = &[
     one("pool_sum", POOLED, windows::pool),
     one("per_spatial_axis", &[T, needs("value", Kind::Ints)], windows::per_spatial_axis),
     one("named_like", &[needs("axis", Kind::Axis), needs("like", Kind::Axis)], layout::named_like),
-    one("zeros", &[], initialiser),
-    one("ones", &[], initialiser),
+    many("zeros", &[], initialiser),
+    many("ones", &[], initialiser),
     one("glorot", &[], initialiser),
     one("he", &[], initialiser),
     one("orthogonal", &[may("gain", Kind::Float)], initialiser),
