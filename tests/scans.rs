@@ -23,7 +23,8 @@ fn model(before: &str, body: &str) -> Model {
 
 /// Numbers between -1 and 1, as many as `shape` has, other ones for each name.
 fn numbers(name: &str, shape: &[usize]) -> Array {
-    let mut state = name.bytes().fold(17u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
+    let mut state =
+        name.bytes().fold(17u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / f64::from(1 << 23) - 1.0
@@ -99,13 +100,19 @@ fn a_running_sum() {
     near(&run("scan x over time reverse with s = 0 { s = s + x }\n y = s"), &[3], &[6.0, 5.0, 3.0]);
     near(&run("scan x over time with s = 0 { s = s + x }\n y = last(s)"), &[], &[6.0]);
     near(&run("scan x over time reverse with s = 0 { s = s + x }\n y = last(s)"), &[], &[6.0]);
-    near(&run("scan x over time with s = 10 { before = s\n s = s + x }\n y = before"), &[3], &[10.0, 11.0, 13.0]);
+    near(
+        &run("scan x over time with s = 10 { before = s\n s = s + x }\n y = before"),
+        &[3],
+        &[10.0, 11.0, 13.0],
+    );
     // The sequence is whole again afterwards.
     near(&run("scan x over time with s = 0 { s = s + x }\n y = x * s"), &[3], &[1.0, 6.0, 18.0]);
     // One that is computed beforehand, and one that is the same in every turn.
-    near(&run("t = sum(x)\n scan x over time with s = t { k = t * t\n s = s - k }\n y = s + k"), &[3], &[
-        6.0, -30.0, -66.0,
-    ]);
+    near(
+        &run("t = sum(x)\n scan x over time with s = t { k = t * t\n s = s - k }\n y = s + k"),
+        &[3],
+        &[6.0, -30.0, -66.0],
+    );
 }
 
 #[test]
@@ -183,7 +190,9 @@ fn the_librarys_lstm() {
         for t in 0..3 {
             let (p, q) = (product(&x.data[(i * 3 + t) * 4..][..4], w), product(&h, u));
             let gate = |k: usize, j: usize| p[k * 5 + j] + q[k * 5 + j] + b[k * 5 + j];
-            c = (0..5).map(|j| sigmoid(gate(1, j)) * c[j] + sigmoid(gate(0, j)) * gate(2, j).tanh()).collect();
+            c = (0..5)
+                .map(|j| sigmoid(gate(1, j)) * c[j] + sigmoid(gate(0, j)) * gate(2, j).tanh())
+                .collect();
             h = (0..5).map(|j| sigmoid(gate(3, j)) * c[j].tanh()).collect();
             all.extend(&h);
         }
@@ -296,7 +305,10 @@ fn gradients_flow_through_all_turns() {
             };
             let slope = (loss(start + 1e-5) - loss(start - 1e-5)) / 2e-5;
             let gradient = start - new.data[element];
-            assert!((slope - gradient).abs() < 1e-8 * (1.0 + slope.abs()), "{at} {element}: {slope} {gradient}");
+            assert!(
+                (slope - gradient).abs() < 1e-8 * (1.0 + slope.abs()),
+                "{at} {element}: {slope} {gradient}"
+            );
         }
     }
 }

@@ -34,12 +34,14 @@ pub(super) struct Turns<'t> {
 impl Turns<'_> {
     /// Which of the values since `mark` differ from turn to turn; one flag a value.
     pub(super) fn varying(&self, build: &Builder) -> Vec<bool> {
-        let own: HashSet<ValueId> = self.states.iter().chain(&self.sequences).map(|(slot, _)| *slot).collect();
+        let own: HashSet<ValueId> =
+            self.states.iter().chain(&self.sequences).map(|(slot, _)| *slot).collect();
         let mut varying = vec![false; build.model.values.len() - self.mark];
         for at in 0..varying.len() {
             let id = ValueId((self.mark + at) as u32);
             let value = &build.model.values[self.mark + at];
-            let before = |arg: &ValueId| (arg.0 as usize).checked_sub(self.mark).is_some_and(|arg| varying[arg]);
+            let before =
+                |arg: &ValueId| (arg.0 as usize).checked_sub(self.mark).is_some_and(|arg| varying[arg]);
             varying[at] =
                 own.contains(&id) || matches!(value.op, Op::Random { .. }) || value.args.iter().any(before);
         }

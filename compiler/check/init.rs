@@ -1,8 +1,8 @@
 //! Initialisers: how variables begin.
 
 use super::Checker;
-use super::signature::Kind;
 use super::intrinsics::{Call, float};
+use super::signature::Kind;
 use super::value::{Initial, Value};
 use crate::graph::ValueId;
 use crate::types::DType;

@@ -172,6 +172,11 @@ impl<'a> Checker<'a> {
                 if !is_tensor(at) || args[at].is_some() != given {
                     continue;
                 }
+                if !given && !fits {
+                    // Axes that the default is of may be unknown too.
+                    self.frame().scope.set(&parameter.name.text, Value::Unknown, parameter.span);
+                    continue;
+                }
                 let whose = format!("`{}` of `{layer}`", parameter.name.text);
                 let (value, place) = match (args[at].take(), &parameter.default) {
                     (Some(bound), _) => (bound.value, bound.span),

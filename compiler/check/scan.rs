@@ -7,6 +7,7 @@ use std::rc::Rc;
 use strata_grammar::ast::{FamilyRef, Ident, Scan, ScanOver, StatementKind, Target};
 use strata_grammar::{Code, Diagnostic, Span};
 
+use super::Checker;
 use super::body::{Turns, slice_type};
 use super::build::{Builder, Pending, tensors};
 use super::layer::Frame;
@@ -15,7 +16,6 @@ use super::scope::Binding;
 use super::shapes::axis_text;
 use super::signature::{Kind, lone_name};
 use super::value::{Initial, Value};
-use super::Checker;
 use crate::graph::ValueId;
 use crate::model::StateUpdate;
 use crate::ops::Op;
@@ -89,7 +89,8 @@ impl<'a> Checker<'a> {
                 if value.int() == Some(0) {
                     return Some(Head { sequences: Vec::new(), turns: Axis::sized(0), place: 1 });
                 }
-                let Value::Axis(turns) = self.fit(value, Some(count), Kind::Axis, count.span, "`scan … times`")
+                let Value::Axis(turns) =
+                    self.fit(value, Some(count), Kind::Axis, count.span, "`scan … times`")
                 else {
                     return None;
                 };
@@ -241,9 +242,11 @@ impl<'a> Checker<'a> {
         self.build.turn_updates.push(Vec::new());
         let new = self.turn(scan, head, states, &slots, &slices);
         let updates = self.build.turn_updates.pop().expect("pushed above");
-        let new = new.into_iter().zip(states).zip(&slots).map(|((value, state), slot)| {
-            self.new_state(&value.0, value.1, state, *slot)
-        });
+        let new = new
+            .into_iter()
+            .zip(states)
+            .zip(&slots)
+            .map(|((value, state), slot)| self.new_state(&value.0, value.1, state, *slot));
         // Every state that does not fit is said.
         let new: Vec<Option<ValueId>> = new.collect();
         let new: Vec<ValueId> = new.into_iter().collect::<Option<_>>()?;
@@ -276,7 +279,12 @@ impl<'a> Checker<'a> {
         }
         for sequence in &head.sequences {
             if let Some((binding, _)) = outer.get(&sequence.name.text)
-                && self.frame().scope.names.get(&sequence.name.text).is_some_and(|b| b.span == sequence.name.span)
+                && self
+                    .frame()
+                    .scope
+                    .names
+                    .get(&sequence.name.text)
+                    .is_some_and(|b| b.span == sequence.name.span)
             {
                 self.frame().scope.names.insert(sequence.name.text.clone(), binding.clone());
             }
@@ -325,11 +333,20 @@ impl<'a> Checker<'a> {
         let types = self.tried_types(scan, head, states, at);
         self.restore(before);
         if types.is_none() {
+            // A mistake that has nothing to do with the states is said instead.
+            let errors = self.errors();
+            let slices: Vec<Type> = head.sequences.iter().map(|s| slice_type(self.ty(s.turned))).collect();
+            let slices = slices.into_iter().map(|ty| self.slot(ty, at)).collect::<Option<Vec<_>>>()?;
+            self.turn(scan, head, states, &[], &slices);
+            if self.errors() > errors {
+                return None;
+            }
             let state = states.iter().find(|state| matches!(state.start, Start::Number(_)));
             let (name, span) = state.map_or(("", at), |state| (state.name.name.text.as_str(), state.span));
             let message = format!("how large `{name}` is cannot be told from its start");
-            let found = Diagnostic::error(Code::WrongRank, span, message)
-                .help("give its axes: `zeros(batch, units)`; or mend the body, if it is to begin with one number");
+            let found = Diagnostic::error(Code::WrongRank, span, message).help(
+                "give its axes: `zeros(batch, units)`; or mend the body, if it is to begin with one number",
+            );
             self.report(found);
         }
         types
@@ -415,8 +432,9 @@ impl<'a> Checker<'a> {
         slots: &[ValueId],
         slices: &[ValueId],
     ) -> Vec<(Value<'a>, Span)> {
-        for (state, slot) in states.iter().zip(slots) {
-            let value = Value::Tensor(*slot);
+        for (at, state) in states.iter().enumerate() {
+            // Without slots nothing is known of the states.
+            let value = slots.get(at).map_or(Value::Unknown, |slot| Value::Tensor(*slot));
             self.build.named.push(state.name.name.text.clone());
             self.hint(state.name.span, state.name.name.text.clone(), &value, None);
             self.frame().scope.set(&state.name.name.text, value, state.name.span);
@@ -472,8 +490,7 @@ impl<'a> Checker<'a> {
             } else {
                 format!("a state keeps its type: begin with `cast(…, {})`", actual.dtype)
             };
-            let found =
-                Diagnostic::error(code, bound, message).label(state.span, format!("{ty}")).help(help);
+            let found = Diagnostic::error(code, bound, message).label(state.span, format!("{ty}")).help(help);
             self.report(found);
             return None;
         }
@@ -508,12 +525,13 @@ impl<'a> Checker<'a> {
         }
         lost.sort_by_key(|(_, at, _)| at.start);
         for (name, at, before) in lost {
-            let message = format!("`{name}` is read in every turn as it was before the recurrence, and bound anew");
-            let found = Diagnostic::error(Code::DuplicateName, at, message)
-                .label(before, "bound here")
-                .help(format!(
+            let message =
+                format!("`{name}` is read in every turn as it was before the recurrence, and bound anew");
+            let found = Diagnostic::error(Code::DuplicateName, at, message).label(before, "bound here").help(
+                format!(
                     "to carry it from turn to turn, write `with {name} = …`; else bind another name here"
-                ));
+                ),
+            );
             self.report(found);
         }
     }
@@ -771,7 +789,14 @@ impl<'a> Checker<'a> {
             | StatementKind::Bad => return true,
         };
         let message = format!("{what} does not belong in a recurrence");
-        self.misplaced(span, &message, "move it behind the `scan`, where names are the sequences of all turns");
+        if matches!(kind, StatementKind::Return(_)) {
+            self.frame().returned = Some(Value::Unknown);
+        }
+        self.misplaced(
+            span,
+            &message,
+            "move it behind the `scan`, where names are the sequences of all turns",
+        );
         false
     }
 
@@ -782,7 +807,8 @@ impl<'a> Checker<'a> {
         wanted.extend(model.loss.zip(self.build.loss_span));
         wanted.extend(model.updates.iter().map(|update| (update.value, update.span)));
         let over = &self.build.over;
-        let outside: Vec<Span> = wanted.iter().filter(|(id, _)| over.contains(id)).map(|(_, at)| *at).collect();
+        let outside: Vec<Span> =
+            wanted.iter().filter(|(id, _)| over.contains(id)).map(|(_, at)| *at).collect();
         outside.into_iter().for_each(|at| self.used_outside(at));
         self.build.model.bindings.retain(|(_, id)| !self.build.over.contains(id));
     }

@@ -41,14 +41,16 @@ pub(super) fn shift<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
         let at = given(call, 2).map_or(call.span, |bound| bound.span);
         let message = format!("`shift` moves by 1 or more, not {by}");
         checker.report(
-            Diagnostic::error(Code::BadValue, at, message).help("to move the other way, use `slice` and `pad`"),
+            Diagnostic::error(Code::BadValue, at, message)
+                .help("to move the other way, use `slice` and `pad`"),
         );
         return Value::Unknown;
     };
     let with = float(call, 1).unwrap_or(0.0);
     if with.fract() != 0.0 && !ty.dtype.is_float() {
         let at = given(call, 1).map_or(call.span, |bound| bound.span);
-        let message = format!("`with` is {with}, and {} is {ty}", checker.quote(span).unwrap_or("this".into()));
+        let message =
+            format!("`with` is {with}, and {} is {ty}", checker.quote(span).unwrap_or("this".into()));
         checker.report(Diagnostic::error(Code::DtypeMismatch, at, message).help("give a whole number"));
         return Value::Unknown;
     }
