@@ -79,6 +79,17 @@ impl fmt::Display for Attributes<'_> {
                 write!(f, " axis {axis}")?;
                 if *batch == 0 { Ok(()) } else { write!(f, " batch {batch}") }
             }
+            Op::Order { axis, descending, count } => {
+                let way = if *descending { "falling" } else { "rising" };
+                write!(f, " axis {axis} {way}, {}", number(count))
+            }
+            Op::Cumulate { axis, exclusive, reverse } => {
+                write!(f, " axis {axis}")?;
+                if *exclusive {
+                    write!(f, " exclusive")?;
+                }
+                if *reverse { write!(f, " from the end") } else { Ok(()) }
+            }
             Op::Random { stream, .. } => write!(f, " stream {stream:016x}"),
             Op::Broadcast { from, .. } if from.is_empty() => Ok(()),
             Op::Broadcast { from, .. } => write!(f, " to axes {}", list(from)),

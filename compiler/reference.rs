@@ -53,6 +53,8 @@ pub fn evaluate(graph: &Graph, environment: &Environment) -> Vec<Array> {
             | Op::ScatterAdd { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Order { .. }
+            | Op::Cumulate { .. }
             | Op::Contract { .. }
             | Op::Convolve(_)
             | Op::ConvolveInput(..)

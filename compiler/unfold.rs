@@ -175,6 +175,9 @@ impl<'a> Unfolding<'a> {
             Op::Reshape { axes: a } => Op::Reshape { axes: axes(a) },
             Op::Slice { axis, start, end } => Op::Slice { axis: *axis, start: size(start), end: size(end) },
             Op::Pad { axis, low, high } => Op::Pad { axis: *axis, low: size(low), high: size(high) },
+            Op::Order { axis, descending, count } => {
+                Op::Order { axis: *axis, descending: *descending, count: size(count) }
+            }
             Op::ScatterAdd { axis, batch, axes: a } => {
                 Op::ScatterAdd { axis: *axis, batch: *batch, axes: axes(a) }
             }
@@ -198,6 +201,7 @@ impl<'a> Unfolding<'a> {
             | Op::Gather { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
+            | Op::Cumulate { .. }
             | Op::Contract { .. }
             | Op::Convolve(_)
             | Op::Pool(_)

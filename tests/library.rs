@@ -383,3 +383,32 @@ fn clipping() {
         near(found, &w);
     }
 }
+
+/// What the compiler's functions over positions and orders give, beside their primitives' own tests.
+#[test]
+fn positions_and_orders() {
+    let x = [3.0, 9.0, 1.0, 9.0, -2.0, 0.5];
+    let of = |expression: &str| value("f32[batch, 3]", expression, &[2, 3], &x);
+    assert_eq!(of("sort(x)"), [1.0, 3.0, 9.0, -2.0, 0.5, 9.0]);
+    assert_eq!(of("sort(x, axis: batch, descending: true)"), [9.0, 9.0, 1.0, 3.0, -2.0, 0.5]);
+    assert_eq!(of("order(x, descending: true)"), [1.0, 0.0, 2.0, 0.0, 2.0, 1.0]);
+    assert_eq!(of("cumulate(x)"), [3.0, 12.0, 13.0, 9.0, 7.0, 7.5]);
+    assert_eq!(
+        of("cumulate(x, axis: batch, reverse: true, exclusive: true)"),
+        [9.0, -2.0, 0.5, 0.0, 0.0, 0.0]
+    );
+    let pair = |body: &str| values(&format!("input x: f32[batch, 3]\n {body}"), &[array(&[2, 3], &x)]);
+    assert_eq!(pair("y, _ = top_k(x, 2)"), [9.0, 3.0, 9.0, 0.5]);
+    assert_eq!(pair("_, y = top_k(x, 2)"), [1.0, 0.0, 0.0, 2.0]);
+    let points = array(&[2, 3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
+    let tour = array(&[2, 2], &[2.0, 0.0, 1.0, 1.0]);
+    let inputs = "input points: f32[batch, 3, 2]\n input tour: i32[batch, 2]\n";
+    let picked = values(&format!("{inputs} y = gather(points, tour)"), &[points.clone(), tour.clone()]);
+    assert_eq!(picked, [5.0, 6.0, 1.0, 2.0, 9.0, 10.0, 9.0, 10.0]);
+    let summed = format!("{inputs} y = scatter_add(gather(points, tour), tour, 3, shared: 1)");
+    let summed = values(&summed, &[points, tour]);
+    assert_eq!(summed, [1.0, 2.0, 0.0, 0.0, 5.0, 6.0, 0.0, 0.0, 18.0, 20.0, 0.0, 0.0]);
+    let label = array(&[3], &[2.0, 0.0, 5.0]);
+    let hot = values("input label: i32[batch]\n y = one_hot(label, class = 3)", &[label]);
+    assert_eq!(hot, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}

@@ -41,7 +41,7 @@ pub struct Primitive {
 pub type Draw = fn(&mut Choices, DType) -> Primitive;
 
 /// Every primitive that has operands, and indices.
-pub const PRIMITIVES: [(&str, Draw); 26] = [
+pub const PRIMITIVES: [(&str, Draw); 28] = [
     ("unary", unary),
     ("binary", binary),
     ("compare", compare),
@@ -60,6 +60,8 @@ pub const PRIMITIVES: [(&str, Draw); 26] = [
     ("scatter_add", scatter_add),
     ("reduce", reduce),
     ("arg_max", arg_max),
+    ("order", order),
+    ("cumulate", cumulate),
     ("contract", contract),
     ("convolve", convolve),
     ("convolve_input", convolve_input),
@@ -406,6 +408,34 @@ fn arg_max(c: &mut Choices, dtype: DType) -> Primitive {
     let (dtype, domain) =
         c.pick(&[(dtype, Domain::Any), (DType::I32, Domain::Whole), (dtype, Domain::Whole)]);
     one(Op::ArgMax { axis: c.below(axes.len()) }, Type::new(dtype, axes), domain)
+}
+
+fn order(c: &mut Choices, dtype: DType) -> Primitive {
+    let axes = some_axes(c);
+    let axis = c.below(axes.len());
+    let size = axes[axis].size.known().expect("drawn sizes are known");
+    let count = if c.once_in(2) { size } else { c.below(size as usize + 1) as u64 };
+    let (dtype, domain) = c.pick(&[
+        (dtype, Domain::Any),
+        (dtype, Domain::Whole),
+        (DType::I32, Domain::Whole),
+        (DType::I64, Domain::Whole),
+        (DType::U8, Domain::Whole),
+    ]);
+    let op = Op::Order { axis, descending: c.once_in(2), count: Size::Known(count) };
+    one(op, Type::new(dtype, axes), domain)
+}
+
+fn cumulate(c: &mut Choices, dtype: DType) -> Primitive {
+    let axes = some_axes(c);
+    let (dtype, domain) = c.pick(&[
+        (dtype, Domain::Any),
+        (dtype, Domain::Any),
+        (DType::I32, Domain::Whole),
+        (DType::U8, Domain::Whole),
+    ]);
+    let op = Op::Cumulate { axis: c.below(axes.len()), exclusive: c.once_in(2), reverse: c.once_in(2) };
+    one(op, Type::new(dtype, axes), domain)
 }
 
 /// Up to two pairs of each kind and two axes on either side alone, in any order of the operands' axes.

@@ -177,7 +177,6 @@ const PLANNED: &[(&str, &str)] = &[
     ("route", "experts"),
     ("experts", "experts"),
     ("balance", "experts"),
-    ("sort", "an order"),
     ("sampled_softmax", "a loss over sampled classes"),
     ("ctc", "a loss over alignments"),
     ("perplexity", "a metric of sequences"),

@@ -330,6 +330,8 @@ impl Builder<'_> {
             | Op::Pad { .. }
             | Op::Concat { .. }
             | Op::Gather { .. }
+            | Op::Order { .. }
+            | Op::Cumulate { .. }
             | Op::ScatterAdd { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }

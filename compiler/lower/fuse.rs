@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
 
 use super::build::{Built, Sink, Task, Trouble, What, build};
+use super::lines;
 use super::nest::{Combine, Pattern, Role};
 use super::product::{Operand, Product, product};
 use super::recurrence::{Bodies, Recurrence, Results, need_histories, recurrence, recurrences};
@@ -413,6 +414,13 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
     } else if let Op::Gather { axis, batch } = op {
         let call = rows::gather(graph, value, *axis, *batch);
         (Work::Table(Box::new(call)), vec![here(args[0]), here(args[1])])
+    } else if let Op::Order { axis, descending, count } = op {
+        let count = count.known().expect("sizes in a graph are bound");
+        let call = lines::order(graph.ty(args[0]), *axis, *descending, count);
+        (Work::Table(Box::new(call)), vec![here(args[0])])
+    } else if let Op::Cumulate { axis, exclusive, reverse } = op {
+        let call = lines::cumulate(graph.ty(args[0]), *axis, *exclusive, *reverse);
+        (Work::Table(Box::new(call)), vec![here(args[0])])
     } else if let Op::ScatterAdd { axis, batch, .. } = op {
         let call = rows::scatter_add(graph, value, *axis, *batch);
         (Work::Table(Box::new(call)), vec![here(args[0]), here(args[1])])

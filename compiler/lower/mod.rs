@@ -9,6 +9,7 @@ mod build;
 mod cpu;
 mod deal;
 mod fuse;
+mod lines;
 mod meeting;
 mod memory;
 mod nest;

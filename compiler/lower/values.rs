@@ -95,6 +95,8 @@ pub fn kind(op: &Op) -> Kind {
         Op::ArgMax { .. } => Kind::Search,
         Op::Contract { .. } => Kind::Product,
         Op::Gather { .. }
+        | Op::Order { .. }
+        | Op::Cumulate { .. }
         | Op::ScatterAdd { .. }
         | Op::Convolve(_)
         | Op::ConvolveInput(..)

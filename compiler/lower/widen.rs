@@ -88,6 +88,8 @@ fn only_moves(op: &Op) -> bool {
         | Op::ScatterAdd { .. }
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
+        | Op::Order { .. }
+        | Op::Cumulate { .. }
         | Op::Contract { .. }
         | Op::Convolve(_)
         | Op::ConvolveInput(..)

@@ -185,6 +185,8 @@ pub fn piece_op(op: &Op, cut: &Cut, piece: &Range<u64>, args: &[&Type], result: 
         | Op::Gather { .. }
         | Op::Reduce { .. }
         | Op::ArgMax { .. }
+        | Op::Order { .. }
+        | Op::Cumulate { .. }
         | Op::Contract { .. } => op.clone(),
     })
 }

@@ -133,6 +133,12 @@ pub(super) fn one_axis_on(lift: &mut Lift) -> ValueId {
         Op::Concat { axis } => Op::Concat { axis: axis + 1 },
         Op::Reduce { op, axes } => Op::Reduce { op: *op, axes: next(axes) },
         Op::ArgMax { axis } => Op::ArgMax { axis: axis + 1 },
+        Op::Order { axis, descending, count } => {
+            Op::Order { axis: axis + 1, descending: *descending, count: count.clone() }
+        }
+        Op::Cumulate { axis, exclusive, reverse } => {
+            Op::Cumulate { axis: axis + 1, exclusive: *exclusive, reverse: *reverse }
+        }
         _ => unreachable!("the tables of rules pair them"),
     };
     lift.of_stacked(op)

@@ -15,10 +15,12 @@ mod contract;
 mod convolve;
 mod convolve_input;
 mod convolve_kernel;
+mod cumulate;
 mod cut;
 mod gather;
 mod leaves;
 pub mod lift;
+mod order;
 mod pad;
 mod pool;
 mod pool_input;
@@ -191,6 +193,25 @@ pub enum Op {
     ArgMax {
         /// Which axis.
         axis: usize,
+    },
+    /// Where the elements along one axis stand when they are sorted; `i32`. Of equals the first comes first, and a NaN
+    /// counts as larger than any number.
+    Order {
+        /// Which axis.
+        axis: usize,
+        /// Whether the largest comes first.
+        descending: bool,
+        /// How many of the order are given.
+        count: Size,
+    },
+    /// Each element becomes the sum of all up to it along one axis.
+    Cumulate {
+        /// Which axis.
+        axis: usize,
+        /// Whether the element itself does not count.
+        exclusive: bool,
+        /// Whether the sums run from the end.
+        reverse: bool,
     },
     /// Sum of products. Axes of the result: the batch pairs in order, the rest of the left, the rest of the
     /// right.
@@ -388,7 +409,7 @@ pub struct Rules {
 }
 
 /// The rules of all primitives, in the order of [`Op`]: for listing and explaining them.
-pub const ALL: [&Rules; 24] = [
+pub const ALL: [&Rules; 26] = [
     &leaves::RULES,
     &random::RULES,
     &unary::RULES,
@@ -406,6 +427,8 @@ pub const ALL: [&Rules; 24] = [
     &scatter_add::RULES,
     &reduce::RULES,
     &arg_max::RULES,
+    &order::RULES,
+    &cumulate::RULES,
     &contract::RULES,
     &convolve::RULES,
     &convolve_input::RULES,
@@ -448,6 +471,8 @@ pub fn rules(op: &Op) -> &'static Rules {
         Op::ScatterAdd { .. } => &scatter_add::RULES,
         Op::Reduce { .. } => &reduce::RULES,
         Op::ArgMax { .. } => &arg_max::RULES,
+        Op::Order { .. } => &order::RULES,
+        Op::Cumulate { .. } => &cumulate::RULES,
         Op::Contract { .. } => &contract::RULES,
         Op::Convolve(_) => &convolve::RULES,
         Op::ConvolveInput(..) => &convolve_input::RULES,
@@ -502,6 +527,8 @@ impl Op {
             | Op::Gather { .. }
             | Op::ScatterAdd { .. }
             | Op::ArgMax { .. }
+            | Op::Order { .. }
+            | Op::Cumulate { .. }
             | Op::Contract { .. }
             | Op::Convolve(_)
             | Op::ConvolveInput(..)

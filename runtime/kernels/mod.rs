@@ -21,6 +21,8 @@ pub mod element;
 
 pub mod rows;
 
+pub mod lines;
+
 pub mod plain;
 
 pub mod windows;
@@ -36,6 +38,7 @@ mod wide;
 mod tests;
 
 pub use convolve::ConvolveDesc;
+pub use lines::LinesDesc;
 pub use plain::PlainDesc;
 pub use pool::PoolDesc;
 pub use product::{ACCUMULATE, ProductDesc, RELU};

@@ -12,6 +12,7 @@
 //! | `product_plain`, `product_plain_columns` | rows, columns of C |
 //! | `windows_convolve`, `windows_input`, `windows_pool`, `windows_pool_input` | images |
 //! | `windows_kernel` | rows of the weights (`WindowsDesc::weight_rows`) |
+//! | `order`, `cumulate` | indices before the axis |
 //! | `gather`, `scatter_add` | slices of the result (`RowsDesc::picked`, `RowsDesc::summed`) |
 //! | `convolve_weight_gradient` | rows of the weights (`ConvolveDesc::weight_rows`) |
 //!
@@ -19,6 +20,7 @@
 
 use super::convolve::{self, ConvolveDesc};
 use super::element::Kind;
+use super::lines::{self, LinesDesc};
 use super::math::{self, Function};
 use super::plain::{self, PlainDesc};
 use super::pool::{self, PoolDesc};
@@ -81,6 +83,12 @@ pub type Gather =
 /// (desc, positions, dy, x, lo, hi, scratch, faults).
 pub type ScatterAdd =
     unsafe extern "C" fn(*const RowsDesc, *const u8, *const u8, *mut u8, u64, u64, *mut u8, *const Faults);
+
+/// (desc, x, places, lo, hi, scratch), of any dtype but half floats.
+pub type Order = unsafe extern "C" fn(*const LinesDesc, *const u8, *mut i32, u64, u64, *mut u8);
+
+/// (desc, x, y, lo, hi), of any dtype but half floats.
+pub type Cumulate = unsafe extern "C" fn(*const LinesDesc, *const u8, *mut u8, u64, u64);
 
 /// (desc, a, b, c, null, lo, hi, scratch), of any dtype but half floats.
 pub type ProductPlain =
@@ -170,6 +178,8 @@ table! {
     Rem64, rem64: Map264 = rem64;
     Gather, gather: Gather = gather;
     ScatterAdd, scatter_add: ScatterAdd = scatter_add;
+    Order, order: Order = order;
+    Cumulate, cumulate: Cumulate = cumulate;
     ProductPlain, product_plain: ProductPlain = product_plain;
     ProductPlainColumns, product_plain_columns: ProductPlain = product_plain_columns;
     WindowsConvolve, windows_convolve: Windows2 = windows_convolve;
@@ -383,6 +393,33 @@ macro_rules! by_float {
             Kind::Half => unreachable!("half floats are computed with as f32"),
         }
     };
+}
+
+unsafe extern "C" fn order(
+    desc: *const LinesDesc,
+    x: *const u8,
+    y: *mut i32,
+    lo: u64,
+    hi: u64,
+    scratch: *mut u8,
+) {
+    macro_rules! of {
+        ($ty:ty) => {
+            lines::order::<$ty>(&*desc, x.cast(), y, part(lo, hi), scratch)
+        };
+    }
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { by_number!((*desc).element, of) }
+}
+
+unsafe extern "C" fn cumulate(desc: *const LinesDesc, x: *const u8, y: *mut u8, lo: u64, hi: u64) {
+    macro_rules! of {
+        ($ty:ty) => {
+            lines::cumulate::<$ty>(&*desc, x.cast(), y.cast(), part(lo, hi))
+        };
+    }
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe { by_number!((*desc).element, of) }
 }
 
 unsafe extern "C" fn product_plain(

@@ -2,6 +2,7 @@
 
 mod graphs;
 mod halves;
+mod lines;
 mod long;
 mod machine;
 mod optimizers;

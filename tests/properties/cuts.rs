@@ -129,6 +129,9 @@ fn whole_by_intent(op: &Op, axis: usize, rank: usize) -> bool {
     if let Op::Concat { axis: joined } = op {
         return axis == *joined;
     }
+    if let Op::Order { axis: along, .. } | Op::Cumulate { axis: along, .. } = op {
+        return axis == *along;
+    }
     if let Op::ScatterAdd { axis: rows, .. } = op {
         return axis == *rows;
     }

@@ -124,6 +124,16 @@ fn across_elements() {
     assert_example(sum, &floats(std::slice::from_ref(&square)), array(&[2], &[3.0, 7.0]), "is `[3, 7]`");
     let row = array(&[3], &[3.0, 9.0, 9.0]);
     assert_example(Op::ArgMax { axis: 0 }, &floats(&[row]), array(&[], &[1.0]), "is `1`");
+    let row = array(&[4], &[3.0, 9.0, 1.0, 9.0]);
+    let order = Op::Order { axis: 0, descending: true, count: Size::Known(2) };
+    assert_example(order, &floats(&[row]), array(&[2], &[1.0, 3.0]), "is `[1, 3]`");
+    let row = array(&[3], &[1.0, 2.0, 3.0]);
+    for (exclusive, wanted, shown) in
+        [(false, [1.0, 3.0, 6.0], "`[1, 3, 6]`"), (true, [0.0, 1.0, 3.0], "`[0, 1, 3]`")]
+    {
+        let sums = Op::Cumulate { axis: 0, exclusive, reverse: false };
+        assert_example(sums, &floats(std::slice::from_ref(&row)), array(&[3], &wanted), shown);
+    }
     let product = Op::Contract { batch: vec![], sum: vec![(1, 0)] };
     let right = array(&[2, 2], &[1.0, 0.0, 0.0, 2.0]);
     let expected = array(&[2, 2], &[1.0, 4.0, 3.0, 8.0]);

@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod layout;
+mod order;
 mod reduce;
 mod rows;
 mod sequences;
@@ -60,6 +61,7 @@ const TWO: &[Taken<'static>] = &[needs("a", Kind::Operand), needs("b", Kind::Ope
 const REDUCED: &[Taken<'static>] =
     &[X, may("axis", Kind::Axes), may("but", Kind::Axes), may("keep", Kind::Bool)];
 const ALONG: &[Taken<'static>] = &[T, may("axis", Kind::Axes)];
+const ORDERED: &[Taken<'static>] = &[T, may("axis", Kind::Axes), may("descending", Kind::Bool)];
 const CONVOLVED: &[Taken<'static>] = &[
     T,
     needs("kernel", Kind::Tensor),
@@ -143,6 +145,15 @@ static ALL: &[Intrinsic] = &[
         &[T, needs("positions", Kind::Tensor), needs("rows", Kind::Axis), may("shared", Kind::Int)],
         rows::scatter_add,
     ),
+    one("order", ORDERED, order::order),
+    one("sort", ORDERED, order::sort),
+    one("top_k", &[T, needs("k", Kind::Int), may("axis", Kind::Axes)], order::top_k),
+    one(
+        "cumulate",
+        &[T, may("axis", Kind::Axes), may("exclusive", Kind::Bool), may("reverse", Kind::Bool)],
+        order::cumulate,
+    ),
+    one("numbered", &[needs("axis", Kind::Axis)], order::numbered),
     one("convolve", CONVOLVED, windows::convolve),
     one("convolve_transposed", UNPOOLED, windows::convolve_transposed),
     one("pool_max", POOLED, windows::pool),
