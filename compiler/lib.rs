@@ -40,6 +40,8 @@ pub struct Analysis {
     pub loaded: Loaded,
     /// What they mean.
     pub checked: Checked,
+    /// What was known of its data files.
+    pub facts: DataFacts,
     /// Everything that is to be said of them.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -56,7 +58,7 @@ pub fn analyse(
     let (checked, found) = check::check(&loaded, &facts, settings);
     let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     diagnostics.extend(found);
-    Analysis { loaded, checked, diagnostics }
+    Analysis { loaded, checked, facts, diagnostics }
 }
 
 /// The optimised graph of one program of a model, with `binding[f]` as the size of its free axis `f`; `wanted`

@@ -153,8 +153,7 @@ impl Loader<'_> {
     }
 
     fn follow(&mut self, from: &str, path: &str, span: Span) {
-        let folder = Path::new(from).parent().unwrap_or(Path::new(""));
-        let target = normal(&folder.join(path));
+        let target = used_path(from, path);
         if self.active.contains(&target) {
             let whole: Vec<&str> = self.active.iter().map(String::as_str).chain([target.as_str()]).collect();
             let begin = whole.iter().position(|name| *name == target).unwrap_or(0);
@@ -190,6 +189,12 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// The name that the file `path` gets where the file `from` uses it.
+pub fn used_path(from: &str, path: &str) -> String {
+    let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+    normal(&folder.join(path))
 }
 
 /// A path without `.` and with `..` resolved where it can be, so that one file has one name.

@@ -135,8 +135,11 @@ pub struct Hint {
     pub span: Span,
     /// The name or the call, as shown.
     pub name: String,
-    /// The values it stands for (several for a tuple).
+    /// The values it stands for (several for a tuple): of a text that is read several times, as in a loop, those of
+    /// the first time.
     pub values: Vec<ValueId>,
+    /// Whether another time gave another type.
+    pub varies: bool,
     /// The region, where it is a layer call.
     pub region: Option<RegionId>,
 }

@@ -1,9 +1,9 @@
-//! Text cut into tokens: what the bracket scan, the printer and the messages need to know of it. Never fails; what
-//! is no token of the language becomes [`TokenKind::Unknown`], one character at a time.
+//! Text cut into tokens: what the bracket scan, the printer, the messages and editors need to know of it. Never
+//! fails; what is no token of the language becomes [`TokenKind::Unknown`], one character at a time.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenKind {
+pub enum TokenKind {
     /// A name or a keyword.
     Word,
     /// `3`, `1e-3`
@@ -28,7 +28,7 @@ pub(crate) enum TokenKind {
 
 /// A token and its place.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token {
+pub struct Token {
     /// What it is.
     pub kind: TokenKind,
     /// First byte.
@@ -46,13 +46,14 @@ pub(crate) struct Token {
 }
 
 /// All tokens of `text` in order.
-pub(crate) fn lex(text: &str) -> Lexer<'_> {
+pub fn lex(text: &str) -> Lexer<'_> {
     let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     Lexer { text, at, line: 0, line_start: at, indent: 0, first: true, after_number: false }
 }
 
 /// The iterator behind [`lex`].
-pub(crate) struct Lexer<'t> {
+#[derive(Clone, Debug)]
+pub struct Lexer<'t> {
     text: &'t str,
     at: usize,
     line: usize,

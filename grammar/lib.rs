@@ -3,12 +3,13 @@
 pub mod ast;
 pub mod diagnostic;
 mod encoding;
-mod lex;
+pub mod lex;
 mod parse;
 mod print;
 mod scan;
 pub mod source;
 pub mod spelling;
+pub mod words;
 
 pub use diagnostic::{Code, Diagnostic, Edit, Label, Report, Severity};
 pub use encoding::{NotUtf8, decode};

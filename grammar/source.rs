@@ -99,6 +99,17 @@ impl Source {
         LineColumn { line, column: self.text[start..end].encode_utf16().count() }
     }
 
+    /// Byte offset of a line and column in bytes; what lies beyond a line counts as its end, what lies within a
+    /// character as its beginning.
+    pub fn offset_bytes(&self, at: LineColumn) -> usize {
+        let Some(&start) = self.lines.get(at.line) else { return self.text.len() };
+        let mut offset = start as usize + at.column.min(self.line(at.line).len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+
     /// Byte offset of a line and column in UTF-16 units; what lies beyond a line counts as its end.
     pub fn offset_utf16(&self, at: LineColumn) -> usize {
         let Some(&start) = self.lines.get(at.line) else { return self.text.len() };

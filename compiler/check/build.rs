@@ -1,6 +1,6 @@
 //! The model under construction: values, variables, regions, origins.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use strata_grammar::{Code, Diagnostic, Span};
 
@@ -23,8 +23,8 @@ pub(super) struct Builder {
     variables: HashMap<String, VariableId>,
     /// Where each full name was declared.
     pub(super) declared: HashMap<String, Span>,
-    /// Places that have a hint.
-    hinted: HashSet<Span>,
+    /// Places that have a hint, and which.
+    hinted: HashMap<Span, usize>,
     /// Calls of library layers that data are checked against: layer, argument values by name.
     pub(super) losses: Vec<LossCall>,
     /// What was named in the model's body, whether or not it could be made sense of.
@@ -91,7 +91,7 @@ impl Builder {
             leaves: HashMap::new(),
             variables: HashMap::new(),
             declared: HashMap::new(),
-            hinted: HashSet::new(),
+            hinted: HashMap::new(),
             losses: Vec::new(),
             named: Vec::new(),
             loss_span: None,
@@ -265,13 +265,21 @@ impl<'a> Checker<'a> {
 
     /// Lets the editor show the types of `values` at `span`.
     pub(super) fn hint(&mut self, span: Span, name: String, value: &Value<'a>, region: Option<RegionId>) {
-        if self.loaded.in_library(span) || !self.build.hinted.insert(span) {
+        if self.loaded.in_library(span) {
             return;
         }
         let values = tensors(value);
-        if !values.is_empty() {
-            self.build.model.hints.push(Hint { span, name, values, region });
+        if values.is_empty() {
+            return;
         }
+        let Some(&first) = self.build.hinted.get(&span) else {
+            self.build.hinted.insert(span, self.build.model.hints.len());
+            self.build.model.hints.push(Hint { span, name, values, varies: false, region });
+            return;
+        };
+        let types = |values: &[ValueId]| values.iter().map(|v| self.build.ty(*v).clone()).collect::<Vec<_>>();
+        let varies = types(&self.build.model.hints[first].values) != types(&values);
+        self.build.model.hints[first].varies |= varies;
     }
 
     /// Begins a region inside the one that is being elaborated.

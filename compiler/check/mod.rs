@@ -13,6 +13,7 @@
 mod body;
 mod build;
 mod call;
+pub mod catalog;
 mod data;
 mod devices;
 mod expr;
@@ -99,6 +100,9 @@ pub struct Checked {
     /// Models whose parameters are all known, in order of appearance. A model that `train` binds parameters
     /// of is here as it is trained.
     pub models: Vec<Model>,
+    /// What could be made of models with mistakes, or whose parameters are not all known: for editors, which show
+    /// shapes around a mistake. Nothing else may be done with them.
+    pub unfinished: Vec<Model>,
     /// `train` blocks. None of a model or data with errors.
     pub runs: Vec<Run>,
     /// Every `data` name that fits a trained model, with that run's batch size.
@@ -200,6 +204,8 @@ impl<'a> Checker<'a> {
                 parts.push(devices::Parts::of(&elaborated));
                 if elaborated.sound {
                     checked.models.push(elaborated.model);
+                } else {
+                    checked.unfinished.push(elaborated.model);
                 }
             }
         }

@@ -52,6 +52,8 @@ impl<'a> Checker<'a> {
             }
             if sound {
                 checked.models.push(untrained(&elaborated.model));
+            } else {
+                checked.unfinished.push(elaborated.model.clone());
             }
             let settings = self.settings_of(train, Some(&elaborated.model));
             self.check_feeds(train, elaborated, settings, sound, checked);

@@ -1,75 +1,80 @@
-//! What an editor asks, answered in plain offsets and strings.
+//! What an editor asks, answered in offsets and strings: nothing here knows a protocol, and nothing opens a file.
+//!
+//! Every question is put to a [`Study`]: what came of a spec, and which word in it means what.
 
-use strata_grammar::ast::{Definition, File, Item};
-use strata_grammar::{FileId, Source, Span, parse, print};
+pub mod colours;
+pub mod complete;
+pub mod docs;
+pub mod fix;
+pub mod fold;
+pub mod format;
+pub mod hover;
+pub mod inlay;
+pub mod names;
+pub mod outline;
+pub mod rename;
+pub mod signature;
+
+use strata_grammar::{FileId, Source, Span};
 
 use crate::Analysis;
-use crate::model::{Hint, Model, RegionId, VariableKind};
+use crate::model::{Hint, Model};
+use names::Names;
 
-/// What is shown while the pointer rests on a place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hover {
-    /// The text it is about.
-    pub span: Span,
-    /// What to show.
-    pub markdown: String,
+pub use format::formatted;
+pub use hover::{Hover, hover};
+
+/// A spec as editors ask about it.
+#[derive(Debug)]
+pub struct Study {
+    /// What came of it.
+    pub analysis: Analysis,
+    /// Which word in it means what.
+    pub names: Names,
 }
 
-/// What stands at an offset of the root file: its type; for a layer also its parameters and its comment.
-pub fn hover(analysis: &Analysis, offset: usize) -> Option<Hover> {
-    let root = analysis.loaded.root();
-    let at = |hint: &&Hint| hint.span.file == root && hint.span.touches(offset);
-    let models = analysis.checked.runs.iter().map(|run| &run.model).chain(&analysis.checked.models);
-    let hints = models.flat_map(|model| model.hints.iter().filter(at).map(move |hint| (model, hint)));
-    let (model, hint) = hints.min_by_key(|(_, hint)| hint.span.end - hint.span.start)?;
-    Some(Hover { span: hint.span, markdown: describe(analysis, model, hint) })
+impl Study {
+    /// Reads the names of what was analysed.
+    pub fn new(analysis: Analysis) -> Study {
+        let names = Names::of(&analysis.loaded);
+        Study { analysis, names }
+    }
+
+    /// The text of a file.
+    pub fn source(&self, file: FileId) -> &Source {
+        self.analysis.loaded.sources.get(file)
+    }
+
+    /// The file of a name, as it was read.
+    pub fn file(&self, name: &str) -> Option<FileId> {
+        let mut all = self.analysis.loaded.sources.iter();
+        all.find(|(_, source)| source.name == name).map(|(file, _)| file)
+    }
+
+    /// Every model, sound or not: as it is trained, where it is.
+    fn models(&self) -> impl Iterator<Item = &Model> {
+        let checked = &self.analysis.checked;
+        checked.runs.iter().map(|run| &run.model).chain(&checked.models).chain(&checked.unfinished)
+    }
+
+    /// What is known of shapes in a stretch of text, each place once.
+    fn hints(&self, within: Span) -> Vec<(&Model, &Hint)> {
+        let inside = |hint: &Hint| {
+            hint.span.file == within.file && hint.span.start < within.end && within.start <= hint.span.end
+        };
+        let mut found: Vec<(&Model, &Hint)> = Vec::new();
+        for model in self.models() {
+            found.extend(model.hints.iter().filter(|hint| inside(hint)).map(|hint| (model, hint)));
+        }
+        found.sort_by_key(|(_, hint)| (hint.span.start, hint.span.end));
+        found.dedup_by_key(|(_, hint)| hint.span);
+        found
+    }
 }
 
-fn describe(analysis: &Analysis, model: &Model, hint: &Hint) -> String {
+/// The types of what a hint stands for: `f32[batch, 10]`.
+fn types(model: &Model, hint: &Hint) -> String {
     let types: Vec<String> =
         hint.values.iter().map(|v| model.type_text(&model.values[v.0 as usize].ty)).collect();
-    let mut text = format!("```strata\n{}: {}\n```", hint.name, types.join(", "));
-    let Some(region) = hint.region else { return text };
-    text += &parameters(model, region);
-    let layer = model.regions.get(region.0 as usize).and_then(|region| region.layer.as_deref());
-    if let Some(doc) = layer.and_then(|layer| doc_comment(analysis, layer)) {
-        text += &format!("\n\n---\n{doc}");
-    }
-    text
-}
-
-/// What is trained inside a region, one line each.
-fn parameters(model: &Model, region: RegionId) -> String {
-    let parent = |at: &RegionId| model.regions.get(at.0 as usize).and_then(|region| region.parent);
-    let inside = |at: RegionId| std::iter::successors(Some(at), parent).any(|at| at == region);
-    let trained = model.variables.iter().filter(|v| v.kind == VariableKind::Param && inside(v.region));
-    let lines: String = trained.map(|v| format!("\n- `{}: {}`", v.name, model.type_text(&v.ty))).collect();
-    if lines.is_empty() { lines } else { format!("\n\nparameters{lines}") }
-}
-
-/// The comment of the layer `name`: the user's own, or the library's.
-fn doc_comment<'a>(analysis: &'a Analysis, name: &str) -> Option<&'a str> {
-    let files = analysis.loaded.files.iter().chain(analysis.loaded.library);
-    let is_it = |layer: &&Definition| layer.name.as_ref().is_some_and(|n| n.text == name);
-    files.flat_map(layers).find(is_it)?.doc.as_deref()
-}
-
-fn layers(file: &File) -> impl Iterator<Item = &Definition> {
-    file.items.iter().filter_map(|item| match item {
-        Item::Layer(definition) => Some(definition),
-        Item::Use(_)
-        | Item::Model(_)
-        | Item::Devices(_)
-        | Item::Place(_)
-        | Item::Replicas(_)
-        | Item::Data(_)
-        | Item::Train(_)
-        | Item::Bad(_) => None,
-    })
-}
-
-/// The text as it should be written; nothing where it has mistakes.
-pub fn formatted(text: &str) -> Option<String> {
-    let source = Source::new("", text);
-    print(&parse(FileId(0), &source), &source)
+    types.join(", ")
 }

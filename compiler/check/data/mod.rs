@@ -274,6 +274,11 @@ const SOURCES: [&str; 3] = ["csv", "idx", "text"];
 /// What can stand after `|>`.
 const STAGES: [&str; 8] = ["tokens", "windows", "shuffle", "split", "bucket", "pad", "batch", "prefetch"];
 
+/// Sources, and stages, for whoever lists them.
+pub(in crate::check) fn words() -> (&'static [&'static str], &'static [&'static str]) {
+    (&SOURCES, &STAGES)
+}
+
 impl<'a> Checker<'a> {
     /// Looks at every `data` item once, used or not.
     pub(in crate::check) fn check_data(&mut self) {

@@ -42,6 +42,11 @@ pub(super) fn find(name: &str) -> Option<&'static Intrinsic> {
     ALL.iter().find(|intrinsic| intrinsic.name == name)
 }
 
+/// All functions.
+pub(super) fn all() -> &'static [Intrinsic] {
+    ALL
+}
+
 /// The names of all functions.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|intrinsic| intrinsic.name)
