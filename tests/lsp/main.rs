@@ -8,6 +8,7 @@ mod support;
 mod client;
 mod complete;
 mod conduct;
+mod editors;
 mod names;
 mod shapes;
 mod speed;

@@ -69,7 +69,6 @@ fn diagnostics_of_two_thousand_lines_appear_at_once() {
     let mut client = Client::start(folder.path());
     let text = long_file(2000, 7);
     assert!(text.lines().count() >= 2000);
-    std::fs::write("/tmp/long.model", &text).unwrap();
     client.open(&uri, &text);
     let found = client.diagnostics(&uri);
     assert!(found.is_empty(), "{found:?}");
@@ -79,6 +78,7 @@ fn diagnostics_of_two_thousand_lines_appear_at_once() {
     let column = at - text[..at].rfind('\n').unwrap() - 1;
     let position = |column: usize| json!({ "line": line, "character": column });
     let mut times = Vec::new();
+    let before = client.worked();
     for round in 0..20 {
         let (range, letter, mistakes) = if round % 2 == 0 {
             (json!({ "start": position(column), "end": position(column) }), "q", 1)
@@ -92,14 +92,18 @@ fn diagnostics_of_two_thousand_lines_appear_at_once() {
         times.push(start.elapsed());
         assert_eq!(found.len(), mistakes, "{found:?}");
     }
-    let median = median(times.clone());
+    let worked = client.worked().zip(before).map(|(after, before)| (after - before) / 20);
+    let median = median(times);
     eprintln!(
-        "{} lines, {} bytes: diagnostics after {median:?}, {times:?}",
+        "{} lines, {} bytes: diagnostics after {median:?}, of which the processor worked {worked:?}",
         text.lines().count(),
         text.len()
     );
-    // The promise is 50 ms; other tests run beside this one.
-    assert!(median < Duration::from_millis(150), "{median:?}");
+    // The promise is 50 ms on a machine that does nothing else; what other tests do meanwhile is no work of ours.
+    match worked {
+        Some(worked) => assert!(worked < Duration::from_millis(80), "{worked:?}"),
+        None => assert!(median < Duration::from_millis(150), "{median:?}"),
+    }
     client.end();
 }
 
