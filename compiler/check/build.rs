@@ -1,6 +1,6 @@
 //! The model under construction: values, variables, regions, origins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use strata_grammar::{Code, Diagnostic, Span};
 
