@@ -29,6 +29,16 @@ pub struct Input {
     pub span: Span,
 }
 
+impl Input {
+    /// What the name of an input's lengths ends with: `words.length` has that of each example of `words`.
+    pub const LENGTH: &'static str = ".length";
+
+    /// Whether it holds the lengths of another input's examples, which the data stage supplies with it.
+    pub fn is_length(&self) -> bool {
+        self.name.ends_with(Input::LENGTH)
+    }
+}
+
 /// Which kind a variable is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VariableKind {

@@ -16,7 +16,7 @@ impl Model {
     /// The text form.
     pub fn to_text(&self) -> String {
         let mut text = format!("model {}\n", self.name);
-        for input in &self.inputs {
+        for input in self.inputs.iter().filter(|input| !input.is_length()) {
             text += &format!("  input {}: {}\n", input.name, input.ty);
         }
         let own = elements_by_region(self);

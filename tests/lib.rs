@@ -9,6 +9,7 @@ pub mod random_scan;
 pub mod recurrences;
 
 pub mod spec;
+pub mod trial;
 
 use std::path::{Path, PathBuf};
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
+use super::ragged::Ragged;
 use super::value::{Initial, Value};
 use crate::graph::{OriginId, ValueId};
 use crate::model::{
@@ -37,6 +38,8 @@ pub(super) struct Builder {
     pub(super) over: HashSet<ValueId>,
     /// The last value of each state, by the sequence of all.
     pub(super) lasts: HashMap<ValueId, ValueId>,
+    /// Axes along which each example has its own length.
+    pub(super) ragged: Vec<Ragged>,
     /// States' new values that are computed in the recurrences being elaborated, the innermost last.
     pub(super) turn_updates: Vec<Vec<StateUpdate>>,
 }
@@ -98,6 +101,7 @@ impl Builder {
             slots: Vec::new(),
             over: HashSet::new(),
             lasts: HashMap::new(),
+            ragged: Vec::new(),
             turn_updates: Vec::new(),
         }
     }

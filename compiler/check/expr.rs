@@ -536,6 +536,9 @@ impl<'a> Checker<'a> {
                     }
                 },
             };
+            if !self.not_ragged(current, axis, "picking positions", span) {
+                return Value::Unknown;
+            }
             match self.slice(current, axis, start, end, span) {
                 Some(next) => current = next,
                 None => return Value::Unknown,

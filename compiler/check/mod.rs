@@ -23,6 +23,7 @@ mod layer;
 mod names;
 mod optimizer;
 mod parameters;
+mod ragged;
 mod scan;
 mod scope;
 mod shapes;

@@ -167,20 +167,11 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Layers that the language promises and the library does not have yet.
 const PLANNED: &[(&str, &str)] = &[
-    ("embedding", "a table of vectors"),
-    ("bidirectional", "a recurrence"),
-    ("attend", "attention"),
-    ("attention", "attention"),
-    ("transformer_block", "attention"),
-    ("group_norm", "a normalisation"),
-    ("instance_norm", "a normalisation"),
     ("route", "experts"),
     ("experts", "experts"),
     ("balance", "experts"),
     ("sampled_softmax", "a loss over sampled classes"),
     ("ctc", "a loss over alignments"),
-    ("perplexity", "a metric of sequences"),
-    ("exact_sequence", "a metric of sequences"),
     ("gram", "products of feature maps"),
     ("image", "a picture as a tensor"),
 ];

@@ -254,6 +254,21 @@ impl<'a> Checker<'a> {
         if self.stopped {
             return None;
         }
+        let within = match self.turns_within(&head.turns, at)? {
+            None => None,
+            Some((sequence, batch)) => Some((self.slot(slice_type(self.ty(sequence)), at)?, sequence, batch)),
+        };
+        let mut held = Vec::with_capacity(new.len());
+        for ((state, value), slot) in states.iter().zip(new).zip(&slots) {
+            let name = &state.name.name.text;
+            held.push(match &within {
+                None => Some(value),
+                Some((goes_on, _, batch)) => {
+                    self.held((*goes_on, batch), value, *slot, name, state.name.span)
+                }
+            });
+        }
+        let new: Vec<ValueId> = held.into_iter().collect::<Option<_>>()?;
         let mut turns = Turns {
             mark,
             axis: &head.turns,
@@ -262,6 +277,7 @@ impl<'a> Checker<'a> {
             sequences: slices.iter().copied().zip(head.sequences.iter().map(|s| s.turned)).collect(),
             outputs: new,
         };
+        turns.sequences.extend(within.map(|(slot, sequence, _)| (slot, sequence)));
         let kept = self.carry_updates(&mut turns, updates, at)?;
         let own = states.len();
         let bound = self.bound_inside(scan, head, states, outer);

@@ -243,7 +243,8 @@ impl<'a> Checker<'a> {
     /// `id` repeated into `axes`, aligned from the right.
     pub(super) fn spread(&mut self, id: ValueId, axes: &[Axis], span: Span) -> Option<ValueId> {
         let ty = self.ty(id);
-        let same = ty.rank() == axes.len() && ty.axes.iter().zip(axes).all(|(a, b)| a.size == b.size);
+        let alike = |(a, b): (&Axis, &Axis)| a.size == b.size && (a.ragged || !b.ragged);
+        let same = ty.rank() == axes.len() && ty.axes.iter().zip(axes).all(alike);
         if same {
             return Some(id);
         }
@@ -322,6 +323,7 @@ impl<'a> Checker<'a> {
         }
         let leading = right.rank().saturating_sub(2);
         if leading == 0 {
+            let Some([a, b]) = self.product_ends([a, b], &[(l, r)], span) else { return Value::Unknown };
             return self.tensor(Op::Contract { batch: Vec::new(), sum: vec![(l, r)] }, &[a, b], span);
         }
         self.batched_product((a, a_span), (b, b_span), op_span, span)
@@ -353,6 +355,7 @@ impl<'a> Checker<'a> {
             return Value::Unknown;
         };
         let n = common.len();
+        let Some([a, b]) = self.product_ends([a, b], &[(n + rows, n)], span) else { return Value::Unknown };
         let batch = (0..n).map(|i| (i, i)).collect();
         self.tensor(Op::Contract { batch, sum: vec![(n + rows, n)] }, &[a, b], span)
     }

@@ -96,8 +96,12 @@ impl<'a> Checker<'a> {
         let value = match self.declared_type(ty, true) {
             Some(ty) => {
                 let id = InputId(self.build.model.inputs.len() as u32);
-                self.build.model.inputs.push(Input { name: name.text.clone(), ty, span });
-                self.tensor(Op::Input(id), &[], span)
+                self.build.model.inputs.push(Input { name: name.text.clone(), ty: ty.clone(), span });
+                let value = self.tensor(Op::Input(id), &[], span);
+                match self.lengths_of_input(&name.text, &ty, span) {
+                    Some(()) => value,
+                    None => Value::Unknown,
+                }
             }
             None => {
                 self.free_names(ty);
@@ -412,7 +416,7 @@ impl<'a> Checker<'a> {
                 }
                 Some((start..end).map(Value::Int).collect())
             }
-            Value::List(items) => Some(items.to_vec()),
+            Value::List(items) | Value::Tuple(items) => Some(items.to_vec()),
             other => {
                 let help = match other.int() {
                     Some(_) => {

@@ -98,12 +98,29 @@ impl<'a> Checker<'a> {
                 }
             },
             AxisKind::Ragged { name, size } => {
-                self.not_yet(axis.span, &format!("the ragged axis `{}`", name.text));
-                if let Some(size) = size {
-                    self.eval(size);
+                if !is_input && !self.frame().is_model && size.is_none() {
+                    return self.axis_by_name(name, false);
                 }
-                self.frame().scope.set_axis(&name.text, Value::Unknown, name.span);
-                None
+                if !is_input {
+                    let message = format!("only inputs are ragged, and `{}` is none", name.text);
+                    let found = Diagnostic::error(Code::MisplacedStatement, axis.span, message)
+                        .help(format!("write `{}` without `ragged`", name.text));
+                    self.report(found);
+                    return None;
+                }
+                let mut found = match size {
+                    Some(size) => vec![Axis {
+                        size: self.axis_size(size)?,
+                        name: Some(name.text.as_str().into()),
+                        ragged: true,
+                    }],
+                    None => self.axis_by_name(name, is_input)?,
+                };
+                found.iter_mut().for_each(|axis| axis.ragged = true);
+                if let [axis] = &found[..] {
+                    self.frame().scope.set_axis(&name.text, Value::Axis(axis.clone()), name.span);
+                }
+                Some(found)
             }
             AxisKind::Sized { name, size } => {
                 let size = self.axis_size(size)?;

@@ -56,7 +56,8 @@ impl<'a> Checker<'a> {
         let padded =
             if draft.bucket().is_some() { draft.padded } else { feed.is_some_and(|feed| feed.padded) };
         let mut bound = vec![None; model.free.len()];
-        for (input, classes) in model.inputs.iter().zip(classes) {
+        // Lengths come with the sequences that they are of.
+        for (input, classes) in model.inputs.iter().zip(classes).filter(|(input, _)| !input.is_length()) {
             let Some(field) = draft.fields.iter().find(|field| field.name == input.name) else {
                 self.missing_field(draft, input, model, span);
                 wrong = true;
@@ -251,6 +252,15 @@ impl<'a> Checker<'a> {
             self.sequence_fits(field, input, padded, lengths)?;
             let From::Numbers { step, .. } = &field.from else { return Some(Vec::new()) };
             return self.shape_fits(field, step, input, 2, bound);
+        }
+        if let Some(axis) = input.ty.axes.iter().find(|axis| axis.ragged) {
+            let name = axis.name.as_deref().unwrap_or("time");
+            let message = format!("all examples of `{}` are equally long", field.name);
+            let found = Diagnostic::error(Code::DataMismatch, input.span, message)
+                .label(field.span, "fed from here")
+                .help(format!("write `{name}` without `ragged`"));
+            self.report(found);
+            return None;
         }
         match (&field.shape, draft.windows) {
             (Some(shape), _) => self.shape_fits(field, &shape.clone(), input, 1, bound),

@@ -24,6 +24,9 @@ pub(super) fn flatten<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'
     if rest.len() == 1 {
         return Value::Tensor(x);
     }
+    if !(1..ty.rank()).all(|axis| checker.not_ragged(x, axis, "`flatten`", span)) {
+        return Value::Unknown;
+    }
     let size = rest.iter().fold(Size::Known(1), |n, axis| n.mul(&axis.size));
     checker.tensor(Op::Reshape { axes: vec![first.clone(), Axis::sized(size)] }, &[x], call.span)
 }
@@ -175,6 +178,9 @@ pub(super) fn concat<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a
             return Value::Unknown;
         }
     }
+    if !parts.iter().all(|(id, span)| checker.not_ragged(*id, axis, "`concat`", *span)) {
+        return Value::Unknown;
+    }
     let ids: Vec<ValueId> = parts.iter().map(|part| part.0).collect();
     checker.tensor(Op::Concat { axis }, &ids, call.span)
 }
@@ -233,6 +239,9 @@ pub(super) fn split<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
         return Value::Unknown;
     };
     let Some(axis) = checker.axis_argument(call, 2, x) else { return Value::Unknown };
+    if !checker.not_ragged(x, axis, "`split`", call.span) {
+        return Value::Unknown;
+    }
     let ty = checker.ty(x).clone();
     let size = ty.axes[axis].size.known();
     let (Some(size), true) = (size, parts >= 1) else {
@@ -270,6 +279,9 @@ pub(super) fn slice<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
         return Value::Unknown;
     };
     let Some(axis) = checker.axis_argument(call, 3, x) else { return Value::Unknown };
+    if !checker.not_ragged(x, axis, "`slice`", call.span) {
+        return Value::Unknown;
+    }
     checker.slice(x, axis, start, end, call.span).map_or(Value::Unknown, Value::Tensor)
 }
 
@@ -280,6 +292,9 @@ pub(super) fn pad<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
         return Value::Unknown;
     };
     let Some(axis) = checker.axis_argument(call, 3, x) else { return Value::Unknown };
+    if !checker.not_ragged(x, axis, "`pad`", call.span) {
+        return Value::Unknown;
+    }
     let (Ok(low), Ok(high)) = (u64::try_from(before), u64::try_from(after)) else {
         let found =
             Diagnostic::error(Code::BadValue, call.span, "`pad` adds zeros, so both numbers are 0 or more")

@@ -144,6 +144,8 @@ static ALL: &[Intrinsic] = &[
         sequences::shift,
     ),
     one("last", &[T], sequences::last),
+    one("beyond", &[T, needs("number", Kind::Float), may("axis", Kind::Axes)], sequences::beyond),
+    one("reversed", &[T, may("axis", Kind::Axes)], sequences::reversed),
     one("gather", &[T, needs("positions", Kind::Tensor), may("axis", Kind::Axes)], rows::gather),
     one(
         "scatter_add",

@@ -4,6 +4,7 @@ use strata_grammar::{Code, Diagnostic};
 
 use super::{Call, given, truth};
 use crate::check::Checker;
+use crate::check::ragged::extreme;
 use crate::check::value::{Bound, Value};
 use crate::graph::ValueId;
 use crate::ops::{Binary, Op, Reduction};
@@ -33,23 +34,22 @@ pub(super) fn reduce<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a
         checker.report(found);
         return Value::Unknown;
     }
+    let Some(x) = checker.ends(x, &axes, extreme(ty.dtype, op), call.span) else { return Value::Unknown };
     let Some(mut result) = checker.emit(Op::Reduce { op, axes: axes.clone() }, &[x], call.span) else {
         return Value::Unknown;
     };
     if is_mean {
-        let over = axes.iter().fold(Size::Known(1), |n, axis| n.mul(&ty.axes[*axis].size));
-        let Some(count) = checker.count(over, ty.dtype, call.span) else { return Value::Unknown };
-        let rest = checker.ty(result).axes.clone();
-        let Some(count) = checker.spread(count, &rest, call.span) else { return Value::Unknown };
+        let Some(count) = checker.count_along(&ty, &axes, call.span) else { return Value::Unknown };
         match checker.emit(Op::Binary(Binary::Div), &[result, count], call.span) {
             Some(mean) => result = mean,
             None => return Value::Unknown,
         }
     }
+    let Some(result) = checker.without_ends(result, call.span) else { return Value::Unknown };
     if truth(call, 3) {
         let kept = ty.axes.iter().enumerate().map(|(at, axis)| {
-            let size = if axes.contains(&at) { Size::Known(1) } else { axis.size.clone() };
-            Axis { size, ..axis.clone() }
+            let one = Axis { size: Size::Known(1), ragged: false, ..axis.clone() };
+            if axes.contains(&at) { one } else { axis.clone() }
         });
         return checker.tensor(Op::Reshape { axes: kept.collect() }, &[result], call.span);
     }
@@ -131,6 +131,8 @@ fn reduce_list<'a>(
 pub(super) fn argmax<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
     let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     let Some(axis) = checker.axis_argument(call, 1, x) else { return Value::Unknown };
+    let lowest = extreme(checker.ty(x).dtype, Reduction::Max);
+    let Some(x) = checker.ends(x, &[axis], lowest, call.span) else { return Value::Unknown };
     checker.tensor(Op::ArgMax { axis }, &[x], call.span)
 }
 

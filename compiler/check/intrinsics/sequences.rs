@@ -4,7 +4,8 @@ use strata_grammar::{Code, Diagnostic};
 
 use super::{Call, float, given, int};
 use crate::check::Checker;
-use crate::check::value::Value;
+use crate::check::value::{Bound, Value};
+use crate::graph::ValueId;
 use crate::ops::{Binary, Op};
 use crate::types::{Axis, DType, Size};
 
@@ -26,16 +27,7 @@ pub(super) fn last<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> 
 pub(super) fn shift<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
     let Some((x, span)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     let ty = checker.ty(x).clone();
-    let axis = if given(call, 3).is_some() {
-        checker.axis_argument(call, 3, x)
-    } else if ty.rank() == 0 {
-        let message = format!("`shift` moves along an axis, and this is {ty}");
-        checker.report(Diagnostic::error(Code::WrongRank, span, message));
-        None
-    } else {
-        Some(1.min(ty.rank() - 1))
-    };
-    let Some(axis) = axis else { return Value::Unknown };
+    let Some(axis) = along(checker, call, 3, x) else { return Value::Unknown };
     let by = int(call, 2).unwrap_or(1);
     let Some(by) = u64::try_from(by).ok().filter(|by| (1..1 << 40).contains(by)) else {
         let at = given(call, 2).map_or(call.span, |bound| bound.span);
@@ -74,4 +66,40 @@ pub(super) fn shift<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
         checker.emit(Op::Select, &[first, number, cut], call.span)
     })();
     shifted.map_or(Value::Unknown, Value::Tensor)
+}
+
+/// A tensor with a number beyond the ends of examples, along the axes that are ragged; itself where none is.
+pub(super) fn beyond<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let (Some((x, _)), Some(number)) = (checker.tensor_argument(call, 0), float(call, 1)) else {
+        return Value::Unknown;
+    };
+    let mut axes: Vec<usize> = (0..checker.ty(x).rank()).collect();
+    if let Some(Bound { value: Value::Axes(given), .. }) = given(call, 2) {
+        let given = given.clone();
+        let found: Option<Vec<usize>> = given.iter().map(|axis| checker.axis_position(x, axis)).collect();
+        let Some(found) = found else { return Value::Unknown };
+        axes = found;
+    }
+    checker.ends(x, &axes, number, call.span).map_or(Value::Unknown, Value::Tensor)
+}
+
+/// A sequence from its end to its beginning, each example from its own end; along the second axis, or the only one.
+pub(super) fn reversed<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let Some((x, span)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
+    let Some(axis) = along(checker, call, 1, x) else { return Value::Unknown };
+    checker.turned_round(x, axis, span).map_or(Value::Unknown, Value::Tensor)
+}
+
+/// The axis that argument `at` names; else the second, or the only one.
+fn along<'a>(checker: &mut Checker<'a>, call: &Call<'a>, at: usize, x: ValueId) -> Option<usize> {
+    if given(call, at).is_some() {
+        return checker.axis_argument(call, at, x);
+    }
+    let ty = checker.ty(x).clone();
+    if ty.rank() == 0 {
+        let message = format!("`{}` moves along an axis, and this is {ty}", call.intrinsic.name);
+        checker.report(Diagnostic::error(Code::WrongRank, call.span, message));
+        return None;
+    }
+    Some(1.min(ty.rank() - 1))
 }

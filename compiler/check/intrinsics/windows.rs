@@ -4,6 +4,7 @@ use strata_grammar::{Code, Diagnostic, Span};
 
 use super::{Call, given, int};
 use crate::check::Checker;
+use crate::check::ragged::extreme;
 use crate::check::shapes::axis_text;
 use crate::check::value::{Bound, Value};
 use crate::ops::{Convolution, Op, Pooling, Reduction};
@@ -51,7 +52,10 @@ pub(super) fn convolve<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<
         return Value::Unknown;
     }
     let convolution = Convolution { stride, dilation, padding, groups: groups as u64 };
-    checker.tensor(Op::Convolve(convolution), &[x, kernel], call.span)
+    let moved: Vec<usize> = (1..=spatial).collect();
+    let Some(x) = checker.ends(x, &moved, 0.0, call.span) else { return Value::Unknown };
+    let result = checker.tensor(Op::Convolve(convolution), &[x, kernel], call.span);
+    checker.windows_fit(&ty, result, call.intrinsic.name, call.span)
 }
 
 /// What a convolution of the result by the same kernel would have come from: the gradient of a convolution by its
@@ -90,7 +94,10 @@ pub(super) fn convolve_transposed<'a>(checker: &mut Checker<'a>, call: &Call<'a>
     }
     axes.push(kernel_ty.axes[spatial].clone());
     let convolution = Convolution { stride, dilation: vec![1; spatial], padding, groups: 1 };
-    checker.tensor(Op::ConvolveInput(convolution, axes), &[x, kernel], call.span)
+    let moved: Vec<usize> = (1..=spatial).collect();
+    let Some(x) = checker.ends(x, &moved, 0.0, call.span) else { return Value::Unknown };
+    let result = checker.tensor(Op::ConvolveInput(convolution, axes), &[x, kernel], call.span);
+    checker.windows_fit(&ty, result, call.intrinsic.name, call.span)
 }
 
 pub(super) fn pool<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
@@ -108,7 +115,10 @@ pub(super) fn pool<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> 
         return Value::Unknown;
     }
     let op = if call.intrinsic.name == "pool_max" { Reduction::Max } else { Reduction::Sum };
-    checker.tensor(Op::Pool(Pooling { op, window, stride, padding }), &[x], call.span)
+    let moved: Vec<usize> = (1..=spatial).collect();
+    let Some(x) = checker.ends(x, &moved, extreme(ty.dtype, op), call.span) else { return Value::Unknown };
+    let result = checker.tensor(Op::Pool(Pooling { op, window, stride, padding }), &[x], call.span);
+    checker.windows_fit(&ty, result, call.intrinsic.name, call.span)
 }
 
 /// The number of axes between the first and the last.
