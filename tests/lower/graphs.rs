@@ -29,3 +29,22 @@ fn random_graphs_are_what_the_reference_says() {
         assert_eq!(kept.tensors[..outputs], unfused.tensors[..outputs], "graph {seed}");
     }
 }
+
+/// Fusion and threads change no bit of other floats either.
+#[test]
+fn random_graphs_of_every_float() {
+    for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F16, f64::INFINITY), (DType::Bf16, f64::INFINITY)]
+    {
+        for seed in 0..25 {
+            let random = random_graph(seed, 12, dtype);
+            let (graph, environment) = (&random.graph, &random.environment);
+            let fused = run(graph, environment, &LowerOptions::default(), 1);
+            if tolerance.is_finite() {
+                agree(&format!("graph {seed} of {dtype}"), &fused, &expected(graph, environment), tolerance);
+            }
+            let plain = LowerOptions { fuse: false, ..LowerOptions::default() };
+            let unfused = run(graph, environment, &plain, 3);
+            assert!(same_bits(&fused, &unfused), "fusion changed graph {seed} of {dtype}");
+        }
+    }
+}
