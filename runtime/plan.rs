@@ -288,6 +288,22 @@ pub enum Extent {
 }
 
 impl Plan {
+    /// Every step, and those of loops behind their loop.
+    pub fn all_steps(&self) -> Vec<&Step> {
+        fn add<'a>(steps: &'a [Step], all: &mut Vec<&'a Step>) {
+            for step in steps {
+                all.push(step);
+                match step {
+                    Step::Loop(turns) => add(&turns.steps, all),
+                    Step::Call(_) | Step::Barrier => {}
+                }
+            }
+        }
+        let mut all = Vec::new();
+        add(&self.steps, &mut all);
+        all
+    }
+
     /// The buffer of an id.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]

@@ -46,7 +46,7 @@ pub struct Frame {
     pub thread: u64,
     /// How many there are.
     pub threads: u64,
-    /// Called before each step with its index, and after the last, if it is not null.
+    /// Called before each step with its number in [`Plan::all_steps`], and after the last, if it is not null.
     pub tick: Option<unsafe extern "C" fn(*const Frame, u64)>,
     /// For `tick`.
     pub ticks: *const Ticks,
@@ -57,11 +57,14 @@ pub struct Frame {
 /// The step program.
 pub type Entry = unsafe extern "C" fn(*const Frame);
 
-/// What `tick` writes: when each step began on this thread.
+/// What `tick` writes: how long each step took on this thread, all turns together.
 pub struct Ticks {
     origin: Instant,
-    /// Nanoseconds since `origin`.
-    at: Vec<AtomicU64>,
+    /// The step that is running, and when it began, in nanoseconds since `origin`.
+    running: AtomicU64,
+    since: AtomicU64,
+    /// Nanoseconds of each step.
+    taken: Vec<AtomicU64>,
 }
 
 /// Why a plan cannot be loaded or run.
@@ -266,7 +269,8 @@ impl Session {
             .collect())
     }
 
-    /// Runs one step and returns the seconds that the first thread spent in each step of the plan.
+    /// Runs one step and returns the seconds that the first thread spent in each step of [`Plan::all_steps`], in
+    /// all turns together; what is counted within a loop is not counted with the loop.
     ///
     /// # Errors
     /// As for [`Session::run`].
@@ -277,12 +281,15 @@ impl Session {
         step: i64,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Vec<f64>, SessionError> {
-        let marks = executable.plan.steps.len() + 1;
-        let at = (0..marks).map(|_| AtomicU64::new(0)).collect();
-        let ticks = Ticks { origin: Instant::now(), at };
+        let steps = executable.plan.all_steps().len();
+        let ticks = Ticks {
+            origin: Instant::now(),
+            running: AtomicU64::new(steps as u64),
+            since: AtomicU64::new(0),
+            taken: (0..steps).map(|_| AtomicU64::new(0)).collect(),
+        };
         self.execute(executable, Clock { seed, step }, inputs, Some(&ticks))?;
-        let at: Vec<f64> = ticks.at.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect();
-        Ok(at.windows(2).map(|pair| pair[1] - pair[0]).collect())
+        Ok(ticks.taken.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect())
     }
 
     fn execute(
@@ -377,12 +384,15 @@ impl Shared<'_> {
     }
 }
 
-/// Notes when a step began.
+/// Notes that a step begins, and so that the one before has ended.
 unsafe extern "C" fn tick(frame: *const Frame, index: u64) {
     // SAFETY: the program hands on its frame, whose ticks are there wherever this function is.
     let ticks = unsafe { &*(*frame).ticks };
-    if let Some(at) = ticks.at.get(index as usize) {
-        at.store(ticks.origin.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    let now = ticks.origin.elapsed().as_nanos() as u64;
+    let (before, since) =
+        (ticks.running.swap(index, Ordering::Relaxed), ticks.since.swap(now, Ordering::Relaxed));
+    if let Some(taken) = ticks.taken.get(before as usize) {
+        taken.fetch_add(now - since, Ordering::Relaxed);
     }
 }
 

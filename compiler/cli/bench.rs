@@ -94,8 +94,11 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         }
     }
     let plan = &program.executable.plan;
-    let kernels =
-        plan.steps.iter().zip(kernels).map(|(step, times)| (kernel_name(plan, step), median(times)));
+    let kernels = plan
+        .all_steps()
+        .into_iter()
+        .zip(kernels)
+        .map(|(step, times)| (kernel_name(plan, step), median(times)));
     report(
         args,
         &Measured {

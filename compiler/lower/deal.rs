@@ -146,7 +146,13 @@ impl Dealer<'_> {
         }
         let long = splits.iter().find(|(_, turns)| size / turns >= LONG).or(splits.last());
         let turns = long.map_or(1, |(_, turns)| *turns);
-        (Deal::Shares { count: size / turns, align: LINE.div_ceil(turns) }, turns)
+        let (count, align) = (size / turns, LINE.div_ceil(turns));
+        if count <= align {
+            // One thread would do it all: the first, which then need not wait for itself.
+            built.nest.dealt = None;
+            return (Deal::First, 1);
+        }
+        (Deal::Shares { count, align }, turns)
     }
 
     /// Turns of the outermost loop around where there are enough, else rows, else columns.

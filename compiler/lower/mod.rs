@@ -9,6 +9,7 @@ mod build;
 mod cpu;
 mod deal;
 mod fuse;
+mod invariant;
 mod lines;
 mod meeting;
 mod memory;
@@ -91,7 +92,9 @@ pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -
     let kept = options.keep_all.then(|| with_every_output(graph));
     let graph = kept.as_ref().unwrap_or(graph);
     let wide = widen::widen(graph);
-    emit(wide.as_ref().unwrap_or(graph), layout, options)
+    let graph = wide.as_ref().unwrap_or(graph);
+    let laid_out = invariant::lay_out(graph);
+    emit(laid_out.as_ref().unwrap_or(graph), layout, options)
 }
 
 /// The same graph with every computed value as an output.

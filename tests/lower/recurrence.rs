@@ -1,8 +1,11 @@
 //! Recurrences: compiled loops against the reference, and against the same turns written out.
 
-use strata::lower::LowerOptions;
+use strata::graph::Graph;
+use strata::lower::{LowerOptions, layout, lower};
 use strata::types::DType;
+use strata_runtime::plan::{Deal, Plan, Step};
 use strata_tests::random_scan::{random_scan, unrolled};
+use strata_tests::recurrences::{lstm, recurrence};
 
 use crate::machine::{agree, expected, run};
 use crate::primitives::same_bits;
@@ -48,4 +51,54 @@ fn recurrences_of_every_float() {
             assert!(same_bits(&one, &flat), "recurrence {seed} of {dtype} against its turns written out");
         }
     }
+}
+
+#[test]
+fn cells_and_what_they_emit_are_what_the_reference_says() {
+    for seed in 0..60 {
+        let case = recurrence(seed);
+        let (graph, environment) = (&case.graph, &case.environment);
+        let wanted = expected(graph, environment);
+        let one = run(graph, environment, &LowerOptions::default(), 1);
+        agree(&format!("recurrence {seed}"), &one, &wanted, 1e-4);
+        let more = run(graph, environment, &LowerOptions::default(), 3);
+        assert!(same_bits(&one, &more), "recurrence {seed} with 3 threads");
+        let flat = run(&unrolled(graph), environment, &LowerOptions::default(), 2);
+        assert!(same_bits(&one, &flat), "recurrence {seed} against its turns written out");
+    }
+}
+
+fn plan_of(graph: &Graph) -> Plan {
+    lower(graph, &layout(&graph.variables), &LowerOptions::default())
+}
+
+/// The steps of the only loop.
+fn turn(plan: &Plan) -> &[Step] {
+    let mut loops = plan.steps.iter().filter_map(|step| match step {
+        Step::Loop(turns) => Some(&turns.steps),
+        Step::Call(_) | Step::Barrier => None,
+    });
+    let found = loops.next().expect("there is a loop");
+    assert!(loops.next().is_none(), "there is one loop:\n{plan}");
+    found
+}
+
+#[test]
+fn threads_that_share_examples_do_not_wait_within_a_loop() {
+    let plan = plan_of(&lstm(32, 64, 48, 9).graph);
+    let shared = |step: &Step| match step {
+        // What is no part of an example, the first thread does.
+        Step::Call(call) => matches!(call.deal, Deal::Shares { count: 32, .. } | Deal::First),
+        Step::Barrier | Step::Loop(_) => false,
+    };
+    assert!(turn(&plan).iter().all(shared), "{plan}");
+}
+
+#[test]
+fn a_program_does_not_grow_with_the_number_of_turns() {
+    let [few, many] = [4, 400].map(|turns| plan_of(&lstm(5, 16, 17, turns).graph));
+    assert_eq!(few.functions.len(), many.functions.len());
+    assert_eq!(few.all_steps().len(), many.all_steps().len());
+    // Numbers in instructions may take more bytes.
+    assert!(many.code.len() < few.code.len() * 5 / 4, "{} and {}", few.code.len(), many.code.len());
 }

@@ -102,13 +102,10 @@ pub fn function(program: &Program, functions: &[Function], isa: &dyn TargetIsa) 
     b.switch_to_block(block);
     b.seal_block(block);
     let frame = b.block_params(block)[0];
-    let mut emit = Emit { functions, isa, b, frame, shares: BTreeMap::new(), turns: Vec::new() };
+    let mut emit = Emit { functions, isa, b, frame, shares: BTreeMap::new(), turns: Vec::new(), ticks: 0 };
     emit.share_out(&program.items);
-    for (index, item) in program.items.iter().enumerate() {
-        emit.tick(index);
-        emit.item(item);
-    }
-    emit.tick(program.items.len());
+    program.items.iter().for_each(|item| emit.item(item));
+    emit.tick();
     let mut b = emit.b;
     b.ins().return_(&[]);
     b.finalize(isa.frontend_config());
@@ -124,6 +121,8 @@ struct Emit<'a, 'b> {
     shares: BTreeMap<(usize, usize), (Value, Value)>,
     /// The indices of the turns that are running, from the outermost loop.
     turns: Vec<Value>,
+    /// Steps so far.
+    ticks: usize,
 }
 
 impl<'b> Builds<'b> for Emit<'_, 'b> {
@@ -160,6 +159,7 @@ impl Emit<'_, '_> {
     }
 
     fn item(&mut self, item: &Item) {
+        self.tick();
         match item {
             Item::Barrier => self.barrier(),
             Item::Invoke(invoke) => self.invoke(invoke),
@@ -217,7 +217,9 @@ impl Emit<'_, '_> {
     }
 
     /// Tells the frame's listener, if there is one, that a step begins.
-    fn tick(&mut self, index: usize) {
+    fn tick(&mut self) {
+        let index = self.ticks;
+        self.ticks += 1;
         let listener = self.field(std::mem::offset_of!(Frame, tick));
         let heard = self.b.ins().icmp_imm_s(IntCC::NotEqual, listener, 0);
         let frame = self.frame;
