@@ -12,6 +12,10 @@ use crate::support;
 
 const PATH: &str = "grammar/editors/vscode/strata.tmLanguage.json";
 
+/// Keywords that are followed by the name they bind.
+const BINDING: [&str; 9] =
+    ["cluster", "const", "data", "input", "layer", "machine", "model", "param", "state"];
+
 /// Words in a regular expression, each as it is.
 fn any(words: &[&str]) -> String {
     let plain = |word: &&str| {
@@ -46,7 +50,11 @@ fn grammar() -> Value {
     let units = format!("(?:[{prefixes}]?i?(?:{})|{})(?![A-Za-z0-9_])", any(&prefixed), any(&plain));
     // A word is a keyword at the head of a statement, unless `=` or `,` follows; inside of one it may be a name, so
     // only words between others are taken for keywords there.
-    let head = format!("(?:(?<=[{{;}}])|^)\\s*(?:({})(?![A-Za-z0-9_])(?!\\s*[=,]))", any(&words));
+    let start = "(?:(?<=[{;}])|^)\\s*";
+    let head = format!("{start}({})(?![A-Za-z0-9_])(?!\\s*[=,])", any(&words));
+    // What follows these is the name that they bind.
+    let binding: Vec<&str> = words.iter().copied().filter(|word| BINDING.contains(word)).collect();
+    assert_eq!(binding.len(), BINDING.len(), "all of them are keywords");
     let inside = format!("(?<=\\s)({})(?![A-Za-z0-9_])(?=\\s+[\\w\"(\\[])", any(&words));
     json!({
         "$schema": "https://raw.githubusercontent.com/martinring/tmlanguage/master/tmlanguage.json",
@@ -67,9 +75,10 @@ fn grammar() -> Value {
             },
             { "name": "constant.numeric.strata", "match": number },
             {
-                "match": format!("(?:{head})(?:\\s+([A-Za-z_][A-Za-z0-9_]*))?"),
+                "match": format!("{start}({})\\s+([A-Za-z_][A-Za-z0-9_]*)", any(&binding)),
                 "captures": { "1": { "name": "keyword.control.strata" }, "2": { "name": "entity.name.strata" } },
             },
+            { "match": head, "captures": { "1": { "name": "keyword.control.strata" } } },
             { "name": "keyword.control.strata", "match": inside },
             { "name": "constant.language.strata", "match": format!("(?<![A-Za-z0-9_])({})(?![A-Za-z0-9_])", any(&truth)) },
             { "name": "keyword.operator.word.strata", "match": format!("(?<![A-Za-z0-9_])({})(?![A-Za-z0-9_])", any(&letters)) },

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use lsp_types::PublishDiagnosticsParams;
+use strata::check::DataFacts;
 use strata::ide::Study;
 use strata::load::Loaded;
 use strata_grammar::FileId;
@@ -198,12 +199,14 @@ pub fn work(tray: &Tray, events: &Sender<Event>, encoding: Encoding) {
 fn library_alone() -> Study {
     let settings = front::settings(&[], &[]);
     let nothing = &mut |_: &str| Ok(Vec::new());
-    Study::new(strata::analyse("", nothing, &mut |_| strata::check::DataFacts::default(), &settings))
+    Study::new(strata::analyse("", nothing, &mut |_| DataFacts::default(), &settings))
 }
 
 fn analyse(path: &Path, documents: &Documents, facts: &mut Facts, encoding: Encoding) -> Root {
     let mut read = BTreeSet::from([path.to_path_buf()]);
-    let study = study(path, documents, facts, &mut read).map(Arc::new);
+    let settings = front::settings(&[], &[]);
+    let mut facts = |loaded: &Loaded| facts.of(loaded, &settings);
+    let study = study(path, documents, &mut facts, &mut read).map(Arc::new);
     let mut said: BTreeMap<PathBuf, Vec<lsp_types::Diagnostic>> = BTreeMap::new();
     if let Some(study) = &study {
         for diagnostic in &study.analysis.diagnostics {
@@ -221,7 +224,7 @@ fn analyse(path: &Path, documents: &Documents, facts: &mut Facts, encoding: Enco
 pub fn study(
     path: &Path,
     documents: &Documents,
-    facts: &mut Facts,
+    facts: &mut dyn FnMut(&Loaded) -> DataFacts,
     asked: &mut BTreeSet<PathBuf>,
 ) -> Option<Study> {
     let mut read = |name: &str| {
@@ -232,8 +235,7 @@ pub fn study(
         }
     };
     let settings = front::settings(&[], &[]);
-    let mut facts = |loaded: &Loaded| facts.of(loaded, &settings);
-    let work = || Study::new(strata::analyse(&path.to_string_lossy(), &mut read, &mut facts, &settings));
+    let work = || Study::new(strata::analyse(&path.to_string_lossy(), &mut read, facts, &settings));
     let done = catch_unwind(AssertUnwindSafe(work));
     done.inspect_err(|_| say(&format!("{}: could not be analysed", path.display()))).ok()
 }

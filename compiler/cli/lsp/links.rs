@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use lsp_types::{Location, TextDocumentPositionParams};
 use serde_json::{Value, json};
+use strata::check::DataFacts;
 use strata::ide::complete::{Completion, path_at};
 use strata::ide::{Study, rename as ide};
+use strata::load::Loaded;
 use strata_grammar::{Edit, FileId, Span};
 
 use super::analyst::{Document, Documents, on_disk, study};
 use super::answers::{Asked, Counter};
 use super::clerk::Refusal;
 use super::diagnostics::address;
-use crate::facts::Facts;
 
 /// Where a name is defined: the same in every spec that uses the file.
 struct Home {
@@ -37,14 +38,15 @@ fn specs(counter: &Counter<'_>, home: &Home) -> Vec<Arc<Study>> {
     if in_library {
         all.push(snapshot.library.clone());
     } else {
-        let mut facts = Facts::default();
         for path in beside(&counter.client.folders) {
             if snapshot.documents.contains_key(&path) {
                 continue;
             }
             // Only a file that uses others can speak of this one, unless it is this one.
             let uses = std::fs::read_to_string(&path).is_ok_and(|text| text.contains("use"));
-            if uses && let Some(found) = study(&path, &snapshot.documents, &mut facts, &mut BTreeSet::new()) {
+            // No look at their data: names do not depend on them, and data may be large.
+            let facts = &mut |_: &Loaded| DataFacts::default();
+            if uses && let Some(found) = study(&path, &snapshot.documents, facts, &mut BTreeSet::new()) {
                 all.push(Arc::new(found));
             }
         }
@@ -154,7 +156,6 @@ pub fn rename(
             }
         }
     }
-    let mut facts = Facts::default();
     for (before, own) in &all {
         // What other specs change in this one's files moves places as well.
         let mut edits = own.clone();
@@ -167,7 +168,9 @@ pub fn rename(
             }
         }
         let root = before.source(before.analysis.loaded.root()).name.clone();
-        let after = study(Path::new(&root), &documents, &mut facts, &mut BTreeSet::new());
+        // The data are the same, and files have the same ids.
+        let facts = &mut |_: &Loaded| before.analysis.facts.clone();
+        let after = study(Path::new(&root), &documents, facts, &mut BTreeSet::new());
         let Some(after) = after else {
             return Err(Refusal::Cannot(format!("`{new_name}` cannot be a name here")));
         };
