@@ -163,14 +163,18 @@ fn named(study: &Study, word: &Occurrence) -> Option<String> {
     match symbol.kind {
         SymbolKind::Model | SymbolKind::Layer | SymbolKind::Function => {
             let signature = docs::signature(study, id)?;
-            let noun = match symbol.kind {
-                SymbolKind::Model => "model ",
-                SymbolKind::Layer => "layer ",
-                _ => "",
+            let is_function = symbol.kind == SymbolKind::Function;
+            let is_model = symbol.kind == SymbolKind::Model;
+            let noun = if is_function {
+                ""
+            } else if is_model {
+                "model "
+            } else {
+                "layer "
             };
             let mut text = code(&format!("{noun}{}", signature.label));
             if let Some(model) = study.models().find(|model| model.name == symbol.name)
-                && symbol.kind == SymbolKind::Model
+                && is_model
             {
                 text += &contents(model, RegionId(0));
             }

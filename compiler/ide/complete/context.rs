@@ -393,7 +393,7 @@ impl Cursor<'_> {
                 }
             }
             _ if last.kind == TokenKind::Word
-                && second != ""
+                && !second.is_empty()
                 && !matches!(
                     end,
                     "in" | "return" | "loss" | "metric" | "and" | "or" | "not" | "frozen" | "with"

@@ -47,11 +47,9 @@ pub fn complete(study: &Study, file: FileId, offset: usize) -> Vec<Completion> {
 
 /// What was written of the path in quotes at an offset, and whether it is that of a `use`.
 pub fn path_at(text: &str, offset: usize) -> Option<(String, bool)> {
-    match context(text, offset)?.spot {
-        Spot::Text { written, used: true, .. } => Some((written, true)),
-        Spot::Text { written, call: Some(call), .. } if call.callee != "column" => Some((written, false)),
-        _ => None,
-    }
+    let Spot::Text { written, call, used } = context(text, offset)?.spot else { return None };
+    let is_path = used || call.is_some_and(|call| call.callee != "column");
+    is_path.then_some((written, used))
 }
 
 /// What a callee's name stands for at an offset.

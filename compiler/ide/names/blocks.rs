@@ -224,11 +224,12 @@ impl<'a> Walker<'a> {
             },
             ExprKind::Binary { op, left, right, .. } => {
                 self.data_expr(left, recipe);
-                match &right.kind {
-                    ExprKind::Name(name) if *op == BinaryOp::Pipe => {
-                        self.mention(name.span, None, SymbolKind::Stage);
-                    }
-                    _ => self.data_expr(right, recipe),
+                if let ExprKind::Name(name) = &right.kind
+                    && *op == BinaryOp::Pipe
+                {
+                    self.mention(name.span, None, SymbolKind::Stage);
+                } else {
+                    self.data_expr(right, recipe);
                 }
             }
             ExprKind::Call { callee, args, .. } => {
