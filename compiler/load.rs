@@ -45,6 +45,7 @@ pub const LIBRARY: &[(&str, &str)] = &[
     ("std/losses.model", include_str!("std/losses.model")),
     ("std/metrics.model", include_str!("std/metrics.model")),
     ("std/optimizers.model", include_str!("std/optimizers.model")),
+    ("std/schedules.model", include_str!("std/schedules.model")),
 ];
 
 struct Library {

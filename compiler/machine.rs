@@ -6,13 +6,13 @@ use strata_runtime::init::initial;
 use strata_runtime::plan::{Layout, Plan};
 use strata_runtime::queue::{Batch, Shapes};
 use strata_runtime::session::{Executable, Session, SessionError};
-use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Variables};
+use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Turn, Variables};
 use strata_runtime::{DType, Tensor};
 
 use crate::graph::Graph;
 use crate::lower::{LowerOptions, layout, lower};
 use crate::model::{Input, Model, Variable};
-use crate::ops::Op;
+use crate::ops::{Op, VariableId};
 use crate::types::Size;
 
 /// A model with its variables.
@@ -57,9 +57,18 @@ impl<'m> Machine<'m> {
         variables.iter().try_for_each(|(name, value)| self.session.set(name, value)).map_err(fail)
     }
 
-    /// What evaluation needs: every variable but the optimizer's memory.
+    /// What evaluation needs: every variable but the optimizer's memory; averages under the names of the parameters.
     pub fn parameters(&self) -> Variables {
-        self.values(|v| !self.model.is_memory(v))
+        let mut found = self.values(|v| !self.model.is_memory(v));
+        let name = |id: VariableId| self.model.variables[id.0 as usize].name.as_str();
+        for (param, average) in &self.model.averages {
+            let value =
+                self.session.get(name(*average)).expect("the layout was made of the model's variables");
+            if let Some(slot) = found.iter_mut().find(|(known, _)| known == name(*param)) {
+                slot.1 = value;
+            }
+        }
+        found
     }
 
     fn values(&self, wanted: impl Fn(&Variable) -> bool) -> Variables {
@@ -87,10 +96,15 @@ impl<'m> Machine<'m> {
         batch: &Batch,
         step: u64,
     ) -> Result<Vec<Tensor>, MachineError> {
+        self.turn(program, batch, Turn { step, part: 0 })
+    }
+
+    fn turn(&mut self, program: &Program, batch: &Batch, turn: Turn) -> Result<Vec<Tensor>, MachineError> {
         let inputs = inputs(self.model, program, batch)?;
+        // Each microbatch draws numbers of its own: its key is the seed and a multiple of an odd number.
+        let seed = self.seed.wrapping_add(turn.part.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         // The clock holds the bits; what they mean is the generator's matter.
-        let (seed, step) = (self.seed as i64, step as i64);
-        self.session.run(&program.executable, seed, step, &inputs).map_err(fail)
+        self.session.run(&program.executable, seed as i64, turn.step as i64, &inputs).map_err(fail)
     }
 
     /// Carries a program out and returns the seconds that each step of its plan took.
@@ -137,8 +151,8 @@ impl train::Machine for Machine<'_> {
         self.make(phase, shapes, &[], &LowerOptions::default())
     }
 
-    fn run(&mut self, program: &mut Program, batch: &Batch, step: u64) -> Result<Outputs, MachineError> {
-        let outputs = self.carry_out(program, batch, step)?;
+    fn run(&mut self, program: &mut Program, batch: &Batch, turn: Turn) -> Result<Outputs, MachineError> {
+        let outputs = self.turn(program, batch, turn)?;
         let named = program.names.iter().zip(&outputs);
         Ok(named.filter_map(|(name, value)| Some((Arc::clone(name), scalar(value)?))).collect())
     }
@@ -151,13 +165,23 @@ impl train::Machine for Machine<'_> {
         self.set(variables).expect("they were read from this machine");
     }
 
-    fn examine(&mut self, batch: &Batch, step: u64) -> Result<Option<Suspect>, MachineError> {
+    fn tell(&mut self, name: &str, value: f64) -> bool {
+        let there = self.model.variables.iter().any(|v| v.name == name);
+        if there {
+            let value =
+                Tensor::from_bytes(DType::F64, &[], &value.to_ne_bytes()).expect("eight bytes are one f64");
+            self.session.set(name, &value).expect("what is told is an f64 without axes");
+        }
+        there
+    }
+
+    fn examine(&mut self, phase: Phase, batch: &Batch, turn: Turn) -> Result<Option<Suspect>, MachineError> {
         let before = self.values(|_| true);
         let binding = binding(self.model, &batch.shapes())?;
-        let graph = crate::graph_of(self.model, &binding, Phase::Train, &[]);
+        let graph = crate::graph_of(self.model, &binding, phase, &[]);
         let options = LowerOptions { fuse: false, keep_all: true, text: false };
         let program = self.load(lower(&graph, &self.layout, &options), &graph)?;
-        let outputs = self.carry_out(&program, batch, step)?;
+        let outputs = self.turn(&program, batch, turn)?;
         self.set(&before)?;
         let ports = program.executable.plan.outputs.iter().zip(&outputs);
         // Ids grow along edges, so the smallest is the first to have gone wrong.

@@ -154,13 +154,26 @@ pub struct Hint {
     pub region: Option<RegionId>,
 }
 
-/// A variable's new value at the end of a training step.
+/// In which training programs an update happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// For every batch.
+    EveryBatch,
+    /// For the batch that ends a step: an optimizer's updates.
+    EndOfStep,
+    /// For the batches of a step before its last: gradients are added up.
+    WithinStep,
+}
+
+/// A variable's new value at the end of a training program.
 #[derive(Clone, Debug)]
 pub struct StateUpdate {
     /// The variable.
     pub variable: VariableId,
     /// Its new value; may depend on `Op::Gradient`.
     pub value: ValueId,
+    /// In which programs.
+    pub when: When,
     /// The statement.
     pub span: Span,
 }
@@ -188,6 +201,10 @@ pub struct Model {
     pub metrics: Vec<Metric>,
     /// States' new values, also those of the optimizer once `train` was checked, and parameters' new values.
     pub updates: Vec<StateUpdate>,
+    /// What training reports beside loss and metrics: the rate, where it changes.
+    pub watched: Vec<(String, ValueId)>,
+    /// Parameters with the state that holds their average, which is what evaluation reads.
+    pub averages: Vec<(VariableId, VariableId)>,
     /// Top-level bindings by name, the last of each: what `predict` can hand out.
     pub bindings: Vec<(String, ValueId)>,
     /// What the editor shows where.
@@ -199,6 +216,11 @@ impl Model {
     pub fn parameters(&self) -> u64 {
         let trained = self.variables.iter().filter(|v| v.kind == VariableKind::Param);
         trained.map(|v| v.ty.elements() as u64).sum()
+    }
+
+    /// The variable that evaluation reads where the model says `variable`: its average, where one is kept.
+    pub fn evaluated(&self, variable: VariableId) -> VariableId {
+        self.averages.iter().find(|(param, _)| *param == variable).map_or(variable, |(_, average)| *average)
     }
 
     /// Whether a variable is an optimizer's memory, or that of a layer it calls, which evaluation does not need.

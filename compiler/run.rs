@@ -19,6 +19,8 @@ pub struct Run {
     pub stop: Vec<Stop>,
     /// Checkpoints beyond those at the end and at each evaluation.
     pub save_every: Option<Every>,
+    /// So many batches make one update; 1 unless it says `accumulate`.
+    pub accumulate: u64,
     /// Decides initial values, shuffles and masks; `--seed` overrides it.
     pub seed: u64,
     /// What the numbers in data errors stand for: index = the recipe's origin.

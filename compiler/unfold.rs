@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub use strata_runtime::train::Phase;
 
 use crate::graph::{Graph, OriginId, Output, Update, ValueId, rebuild};
-use crate::model::{Input, Model, Variable};
+use crate::model::{Input, Model, Variable, When};
 use crate::ops::scan::{Scan, Shared};
 use crate::ops::{Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
@@ -19,7 +19,8 @@ use crate::types::{Axis, DType, Size};
 pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -> Graph {
     let mut unfolding = Unfolding::new(model, binding, phase);
     let outputs = match phase {
-        Phase::Train | Phase::Evaluate => measures(model),
+        Phase::Train => measures(model).into_iter().chain(model.watched.iter().cloned()).collect(),
+        Phase::Gather | Phase::Evaluate => measures(model),
         Phase::Predict => {
             let named = |name: &String| model.bindings.iter().rev().find(|(n, _)| n == name).cloned();
             wanted.iter().filter_map(named).collect()
@@ -29,7 +30,7 @@ pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -
         let value = unfolding.value(value);
         unfolding.graph.outputs.push(Output { name, value });
     }
-    if phase == Phase::Train {
+    if unfolding.training() {
         unfolding.updates();
     }
     // Differentiation also builds gradients of what no parameter stands behind.
@@ -96,6 +97,23 @@ impl<'a> Unfolding<'a> {
         self.there(value)
     }
 
+    /// Whether the program changes anything.
+    fn training(&self) -> bool {
+        match self.phase {
+            Phase::Train | Phase::Gather => true,
+            Phase::Evaluate | Phase::Predict => false,
+        }
+    }
+
+    /// Whether an update happens in the program.
+    fn happens(&self, when: When) -> bool {
+        match when {
+            When::EveryBatch => self.training(),
+            When::EndOfStep => self.phase == Phase::Train,
+            When::WithinStep => self.phase == Phase::Gather,
+        }
+    }
+
     fn there(&self, value: ValueId) -> ValueId {
         self.becomes[value.0 as usize].expect("operands come before users")
     }
@@ -115,7 +133,9 @@ impl<'a> Unfolding<'a> {
 
     /// All updates, and before them the gradients they ask for.
     fn updates(&mut self) {
-        let values: Vec<ValueId> = self.model.updates.iter().map(|u| u.value).collect();
+        let model = self.model;
+        let updates: Vec<_> = model.updates.iter().filter(|update| self.happens(update.when)).collect();
+        let values: Vec<ValueId> = updates.iter().map(|u| u.value).collect();
         let asks = |value: &ValueId| {
             let op = &self.model.values[value.0 as usize].op;
             if let Op::Gradient(v) = op { Some(*v) } else { None }
@@ -129,7 +149,7 @@ impl<'a> Unfolding<'a> {
                 self.gradients[variable.0 as usize] = Some(gradient);
             }
         }
-        for update in &self.model.updates {
+        for update in updates {
             let value = self.value(update.value);
             self.graph.updates.push(Update { variable: update.variable, value });
         }
@@ -166,9 +186,10 @@ impl<'a> Unfolding<'a> {
         };
         match op {
             Op::Training => {
-                let training = if self.phase == Phase::Train { 1.0 } else { 0.0 };
+                let training = if self.training() { 1.0 } else { 0.0 };
                 Op::Constant(Scalar::new(training), DType::Bool)
             }
+            Op::Variable(variable) if !self.training() => Op::Variable(self.model.evaluated(*variable)),
             Op::Index { axes: a, axis } => Op::Index { axes: axes(a), axis: *axis },
             Op::Random { stream, axes: a } => Op::Random { stream: *stream, axes: axes(a) },
             Op::Broadcast { axes: a, from } => Op::Broadcast { axes: axes(a), from: from.clone() },

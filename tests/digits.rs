@@ -4,7 +4,7 @@
 use strata::graph::{OriginId, ValueId};
 use strata::model::{
     FreeAxis, Init, Input, Metric, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value, Variable,
-    VariableKind,
+    VariableKind, When,
 };
 use strata::ops::{Binary, Convolution, InputId, Op, Pooling, Reduction, Scalar, Unary, VariableId};
 use strata::types::{Axis, DType, FreeId, Size, Type};
@@ -71,6 +71,8 @@ impl Building {
             regions: vec![],
             loss: None,
             metrics: vec![],
+            watched: vec![],
+            averages: vec![],
             updates: vec![],
             bindings: vec![],
             hints: vec![],
@@ -226,8 +228,8 @@ impl Building {
             let change = self.binary(Binary::Mul, new, step);
             let moved = self.binary(Binary::Sub, weight, change);
             let state = VariableId(self.model.variables.len() as u32 - 1);
-            self.model.updates.push(StateUpdate { variable: state, value: new, span });
-            self.model.updates.push(StateUpdate { variable, value: moved, span });
+            self.model.updates.push(StateUpdate { variable: state, value: new, when: When::EndOfStep, span });
+            self.model.updates.push(StateUpdate { variable, value: moved, when: When::EndOfStep, span });
         }
     }
 }

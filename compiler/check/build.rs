@@ -84,6 +84,8 @@ impl Builder {
             regions: Vec::new(),
             loss: None,
             metrics: Vec::new(),
+            watched: Vec::new(),
+            averages: Vec::new(),
             updates: Vec::new(),
             bindings: Vec::new(),
             hints: Vec::new(),

@@ -232,6 +232,51 @@ impl<'a> Checker<'a> {
         result
     }
 
+    /// A layer with its arguments, evaluated once; what `first` stands for is to come at each use. `None` where
+    /// something is wrong, which is said.
+    pub(super) fn partly(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        args: &'a [Argument],
+        first: Vec<Bound<'a>>,
+        site: &Site,
+    ) -> Option<Partial<'a>> {
+        let Layer::Defined(definition, _) = &**layer else { return None };
+        let params = taken(&definition.params);
+        let coming = first.len();
+        let arranged = self.arrange(name_of(definition), &params, false, args, first, site.span);
+        let Arranged { mut slots, extra, wrong } = arranged;
+        if wrong || slots.iter().flatten().any(|bound| bound.value.is_unknown()) {
+            return None;
+        }
+        if let Some(lacks) = (0..params.len()).find(|at| params[*at].required && slots[*at].is_none()) {
+            self.missing(layer, &params[lacks], site.span);
+            return None;
+        }
+        slots.iter_mut().take(coming).for_each(|slot| *slot = None);
+        let (callee, span, frozen) = (layer.clone(), site.span, site.frozen);
+        Some(Partial { callee, args: slots, extra, name: None, frozen, span })
+    }
+
+    /// Runs `work` inside a region of its own kind and path.
+    pub(super) fn within(
+        &mut self,
+        path: &str,
+        kind: RegionKind,
+        span: Span,
+        work: impl FnOnce(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        let site = Site { span, name: None, path: Some(path.to_string()), frozen: false };
+        let region = self.build.model.regions.len();
+        let mut done = None;
+        self.inside(&site, |checker| {
+            checker.build.model.regions[region].kind = kind;
+            done = work(checker);
+            Value::Unknown
+        });
+        done
+    }
+
     /// A layer that had some of its arguments gets the rest.
     fn complete(
         &mut self,

@@ -14,17 +14,20 @@ mod body;
 mod build;
 mod call;
 pub mod catalog;
+mod clip;
 mod data;
 mod devices;
 mod expr;
 mod init;
 mod intrinsics;
 mod layer;
+mod microbatch;
 mod names;
 mod optimizer;
 mod parameters;
 mod ragged;
 mod scan;
+mod schedule;
 mod scope;
 mod shapes;
 mod signature;
@@ -171,6 +174,8 @@ struct Checker<'a> {
     depth: usize,
     /// Too much of something: nothing more is elaborated.
     stopped: bool,
+    /// The `train` block whose optimizer is being elaborated.
+    optimizing: Option<&'a strata_grammar::ast::Train>,
 }
 
 impl<'a> Checker<'a> {
@@ -191,6 +196,7 @@ impl<'a> Checker<'a> {
             steps: 0,
             depth: 0,
             stopped: false,
+            optimizing: None,
         }
     }
 

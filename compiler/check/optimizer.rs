@@ -11,9 +11,8 @@ use super::call::Site;
 use super::signature::lone_name;
 use super::value::{Bound, Layer, Value};
 use crate::graph::ValueId;
-use crate::model::{RegionKind, StateUpdate, VariableKind};
-use crate::ops::{Binary, Op, Reduction, Unary, VariableId};
-use crate::types::DType;
+use crate::model::{RegionKind, StateUpdate, VariableKind, When};
+use crate::ops::{Op, VariableId};
 
 impl<'a> Checker<'a> {
     /// Applies the optimizer to every parameter of the model under construction.
@@ -55,16 +54,68 @@ impl<'a> Checker<'a> {
             }
             return;
         }
-        let Some(gradients) = self.gradients(&params, train, expr.span) else { return };
+        self.optimizing = Some(train);
+        _ = self.updates(&layer, args, &params, train, expr.span);
+        self.optimizing = None;
+    }
+
+    /// The new weights of all parameters, and their averages where the block asks for them.
+    fn updates(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        args: &'a [Argument],
+        params: &[VariableId],
+        train: &'a Train,
+        span: Span,
+    ) -> Option<()> {
+        let layer = self.with_arguments(layer, args, params[0], span)?;
+        let keep = match setting(train, "average") {
+            Some(expr) => Some(self.part_of_average(expr)?),
+            None => None,
+        };
+        let gradients = self.gradients(params, train, span)?;
         for (id, gradient) in params.iter().zip(gradients) {
-            if self.optimize_one(&layer, args, *id, gradient, expr.span).is_none() {
-                return;
+            let value = self.optimize_one(&layer, *id, gradient, span)?;
+            if let Some(keep) = keep {
+                self.average(*id, value, keep, span)?;
             }
         }
+        Some(())
+    }
+
+    /// The optimizer with its arguments. They are evaluated once, so that all parameters move at one rate, which is
+    /// watched where it changes.
+    fn with_arguments(
+        &mut self,
+        layer: &Rc<Layer<'a>>,
+        args: &'a [Argument],
+        first: VariableId,
+        span: Span,
+    ) -> Option<Rc<Layer<'a>>> {
+        let mut partial = None;
+        self.within("optimizer/arguments", RegionKind::Optimizer, span, |checker| {
+            // Any parameter will do to tell which arguments are still to come.
+            let weight = checker.emit(Op::Variable(first), &[], span)?;
+            let stands = || Bound { value: Value::Tensor(weight), span };
+            let site = Site { span, name: None, path: None, frozen: false };
+            partial = checker.partly(layer, args, vec![stands(), stands()], &site);
+            Some(())
+        })?;
+        let partial = partial?;
+        if let Layer::Defined(definition, _) = &**layer
+            && let Some(at) = definition.params.iter().position(|param| param.name.text == "rate")
+            && let Some(Bound { value: Value::Tensor(rate), .. }) = &partial.args[at]
+        {
+            self.build.model.watched.push(("rate".to_string(), *rate));
+        }
+        Some(Rc::new(Layer::Partial(partial)))
     }
 
     fn optimizer(&mut self, callee: &'a Expr) -> Option<Rc<Layer<'a>>> {
-        const OPTIMIZERS: [&str; 6] = ["sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad"];
+        const OPTIMIZERS: [&str; 13] = [
+            "sgd", "momentum", "adam", "adamw", "rmsprop", "adagrad", "lamb", "lars", "adadelta", "adamax",
+            "nadam", "radam", "lion",
+        ];
         let name = lone_name(callee);
         let layer = name.and_then(|name| self.global_layer(&name.text));
         let fits = layer.as_ref().is_some_and(|layer| match &**layer {
@@ -112,6 +163,11 @@ impl<'a> Checker<'a> {
         for id in params {
             gradients.push(self.emit(Op::Gradient(*id), &[], span)?);
         }
+        if let Some(expr) = setting(train, "accumulate")
+            && self.plain_count(expr, 1, "`accumulate`")? > 1
+        {
+            gradients = self.accumulate(params, &gradients, expr.span)?;
+        }
         for statement in &train.body {
             let TrainKind::Clip { norm, limit } = &statement.kind else { continue };
             let bound = self.bound(limit, "the bound of `clip`")?;
@@ -126,65 +182,13 @@ impl<'a> Checker<'a> {
         Some(gradients)
     }
 
-    /// Every element between `-bound` and `bound`.
-    fn clip_value(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
-        let mut out = Vec::new();
-        for gradient in gradients {
-            let ty = self.ty(*gradient).clone();
-            let mut value = *gradient;
-            for (op, limit) in [(Binary::Min, bound), (Binary::Max, -bound)] {
-                let limit = self.constant(limit, ty.dtype, span)?;
-                let limit = self.spread(limit, &ty.axes, span)?;
-                value = self.emit(Op::Binary(op), &[value, limit], span)?;
-            }
-            out.push(value);
-        }
-        Some(out)
-    }
-
-    /// All gradients scaled so that the norm of them together is at most `bound`.
-    fn clip_norm(&mut self, gradients: &[ValueId], bound: f64, span: Span) -> Option<Vec<ValueId>> {
-        let mut total: Option<ValueId> = None;
-        for gradient in gradients {
-            let rank = self.ty(*gradient).rank();
-            let square = self.emit(Op::Binary(Binary::Mul), &[*gradient, *gradient], span)?;
-            let mut sum =
-                self.emit(Op::Reduce { op: Reduction::Sum, axes: (0..rank).collect() }, &[square], span)?;
-            if self.ty(sum).dtype != DType::F32 {
-                sum = self.emit(Op::Cast(DType::F32), &[sum], span)?;
-            }
-            total = Some(match total {
-                Some(total) => self.emit(Op::Binary(Binary::Add), &[total, sum], span)?,
-                None => sum,
-            });
-        }
-        let norm = self.emit(Op::Unary(Unary::Sqrt), &[total?], span)?;
-        // Keeps the quotient finite where all gradients are 0; PyTorch's number.
-        let small = self.constant(1e-6, DType::F32, span)?;
-        let norm = self.emit(Op::Binary(Binary::Add), &[norm, small], span)?;
-        let bound = self.constant(bound, DType::F32, span)?;
-        let quotient = self.emit(Op::Binary(Binary::Div), &[bound, norm], span)?;
-        let one = self.constant(1.0, DType::F32, span)?;
-        let scale = self.emit(Op::Binary(Binary::Min), &[quotient, one], span)?;
-        let mut out = Vec::new();
-        for gradient in gradients {
-            let ty = self.ty(*gradient).clone();
-            let scale =
-                if ty.dtype == DType::F32 { scale } else { self.emit(Op::Cast(ty.dtype), &[scale], span)? };
-            let scale = self.spread(scale, &ty.axes, span)?;
-            out.push(self.emit(Op::Binary(Binary::Mul), &[*gradient, scale], span)?);
-        }
-        Some(out)
-    }
-
     fn optimize_one(
         &mut self,
         layer: &Rc<Layer<'a>>,
-        args: &'a [Argument],
         id: VariableId,
         gradient: ValueId,
         span: Span,
-    ) -> Option<()> {
+    ) -> Option<ValueId> {
         let name = self.build.model.variables[id.0 as usize].name.clone();
         let ty = self.build.model.variables[id.0 as usize].ty.clone();
         let weight = self.emit(Op::Variable(id), &[], span)?;
@@ -194,7 +198,7 @@ impl<'a> Checker<'a> {
             Bound { value: Value::Tensor(gradient), span },
         ];
         let site = Site { span, name: None, path: Some(format!("optimizer/{name}")), frozen: false };
-        let value = self.apply(layer, args, piped, &site);
+        let value = self.apply(layer, &[], piped, &site);
         if let Some(region) = self.build.model.regions.get_mut(region) {
             region.kind = RegionKind::Optimizer;
         }
@@ -208,7 +212,15 @@ impl<'a> Checker<'a> {
         };
         let declared = self.build.model.variables[id.0 as usize].call;
         let value = self.same_type(value, &ty, span, &name, declared)?;
-        self.build.model.updates.push(StateUpdate { variable: id, value, span });
-        Some(())
+        self.build.model.updates.push(StateUpdate { variable: id, value, when: When::EndOfStep, span });
+        Some(value)
     }
+}
+
+/// The value of a setting such as `average 0.999`.
+fn setting<'a>(train: &'a Train, wanted: &str) -> Option<&'a Expr> {
+    train.body.iter().find_map(|statement| match &statement.kind {
+        TrainKind::Setting { word, value } if word.text == wanted => Some(value),
+        _ => None,
+    })
 }

@@ -116,12 +116,13 @@ impl<'a> Checker<'a> {
         if Kind::of(parameter.ty.as_ref()).is_none()
             && let Some(TypeExpr::Tensor { head, .. }) = &parameter.ty
         {
-            const KINDS: [&str; 8] = ["axis", "int", "float", "bool", "string", "layer", "init", "tensor"];
+            const KINDS: [&str; 10] =
+                ["axis", "int", "float", "bool", "string", "layer", "init", "number", "duration", "tensor"];
             let near = did_you_mean(&head.text, KINDS);
             let message = format!(
                 "there is no kind `{}`; a parameter is {} or a tensor type",
                 head.text,
-                KINDS[..7].join(", ")
+                KINDS[..9].join(", ")
             );
             let mut found = Diagnostic::error(Code::UnknownName, head.span, message);
             if let Some(near) = near {

@@ -21,6 +21,12 @@ pub(super) enum Kind {
     Axis,
     Int,
     Float,
+    /// A number, or a tensor without axes that holds one.
+    Number,
+    /// A number of steps.
+    Duration,
+    /// A list of them.
+    Durations,
     Bool,
     Text,
     Layer,
@@ -51,6 +57,9 @@ impl Kind {
             "axis" => Kind::Axis,
             "int" => Kind::Int,
             "float" => Kind::Float,
+            "number" => Kind::Number,
+            "duration" => Kind::Duration,
+            "durations" => Kind::Durations,
             "bool" => Kind::Bool,
             "string" => Kind::Text,
             "layer" => Kind::Layer,
@@ -75,6 +84,9 @@ impl Kind {
             Kind::Axis => "an axis: a size, a name, or `name = size`",
             Kind::Int => "a whole number",
             Kind::Float => "a number",
+            Kind::Number => "a number, or a schedule as in `0.1 |> cosine(20 epochs)`",
+            Kind::Duration => "a number of steps or epochs",
+            Kind::Durations => "numbers of steps or epochs, as in `[30 epochs, 60 epochs]`",
             Kind::Bool => "true or false",
             Kind::Text => "a text",
             Kind::Layer => "a layer",
@@ -110,6 +122,9 @@ impl<'a> Checker<'a> {
         if kind == Kind::Axes {
             return self.axes_argument(expr);
         }
+        if matches!(kind, Kind::Duration | Kind::Durations) {
+            return self.durations(expr, kind, whose);
+        }
         if let Some(name) = lone_name(expr)
             && self.find(&name.text).is_none()
         {
@@ -129,6 +144,9 @@ impl<'a> Checker<'a> {
                 | Kind::Axis
                 | Kind::Int
                 | Kind::Float
+                | Kind::Number
+                | Kind::Duration
+                | Kind::Durations
                 | Kind::Bool
                 | Kind::Layer
                 | Kind::Init
@@ -172,6 +190,13 @@ impl<'a> Checker<'a> {
                 _ => value.int().map(Value::Int),
             },
             Kind::Float => value.number().map(Value::Float),
+            Kind::Number | Kind::Duration => match &value {
+                Value::Tensor(id) if self.ty(*id).rank() == 0 && self.ty(*id).dtype.is_float() => {
+                    Some(value.clone())
+                }
+                _ => value.number().map(Value::Float),
+            },
+            Kind::Durations => matches!(value, Value::List(_)).then(|| value.clone()),
             Kind::Bool => matches!(value, Value::Bool(_)).then(|| value.clone()),
             Kind::Text => matches!(value, Value::Text(_)).then(|| value.clone()),
             Kind::Layer => matches!(value, Value::Layer(_)).then(|| value.clone()),

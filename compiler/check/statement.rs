@@ -15,7 +15,7 @@ use super::layer::join;
 use super::scope::Index;
 use super::signature::Kind;
 use super::value::{Layer, Value};
-use crate::model::{Input, Metric, RegionKind, StateUpdate, VariableKind};
+use crate::model::{Input, Metric, RegionKind, StateUpdate, VariableKind, When};
 use crate::ops::{InputId, Op};
 use crate::types::{DType, Type};
 
@@ -268,7 +268,8 @@ impl<'a> Checker<'a> {
         let Some(id) = self.same_type(id, &ty, value.span, &name.text, self.pending[at].span) else { return };
         let Some(variable) = self.pending_variable(at) else { return };
         let span = self.users_text(span);
-        self.updated(StateUpdate { variable, value: id, span });
+        let when = if self.optimizing.is_some() { When::EndOfStep } else { When::EveryBatch };
+        self.updated(StateUpdate { variable, value: id, when, span });
     }
 
     /// Notes a state's new value; of several the last counts. That of a recurrence under way becomes one of the step

@@ -139,6 +139,7 @@ impl<'a> Checker<'a> {
             evaluate,
             stop: settings.stop,
             save_every: settings.save_every,
+            accumulate: settings.accumulate.unwrap_or(1),
             seed: settings.seed,
             data_origins: self.data_origins.clone(),
             span: train.span,
@@ -249,11 +250,21 @@ impl<'a> Checker<'a> {
                     out.seed = seed;
                 }
             }
-            TrainKind::Setting { word, .. } => {
-                const PLANNED: [&str; 3] = ["average", "accumulate", "workers"];
-                if PLANNED.contains(&word.text.as_str()) {
-                    self.not_yet(span, &format!("`{}`", word.text));
-                    return;
+            TrainKind::Setting { word, value } => {
+                match word.text.as_str() {
+                    "accumulate" => {
+                        out.accumulate = self.plain_count(value, 1, "`accumulate`");
+                        return;
+                    }
+                    "average" => {
+                        self.part_of_average(value);
+                        return;
+                    }
+                    "workers" => {
+                        self.not_yet(span, "`workers`");
+                        return;
+                    }
+                    _ => {}
                 }
                 const WORDS: [&str; 12] = [
                     "feed",
@@ -294,7 +305,7 @@ impl<'a> Checker<'a> {
     }
 
     /// `20 epochs`, `500 steps`, `2 hours`
-    fn every(&mut self, expr: &'a Expr) -> Option<Every> {
+    pub(super) fn every(&mut self, expr: &'a Expr) -> Option<Every> {
         let (value, unit) = match &expr.kind {
             ExprKind::Quantity { value, unit } => (value, unit),
             ExprKind::Paren(inner) | ExprKind::Every(inner) => return self.every(inner),
@@ -392,6 +403,7 @@ struct TrainSettings<'a> {
     evaluate: Vec<(&'a Expr, Option<Every>)>,
     stop: Vec<Stop>,
     save_every: Option<Every>,
+    accumulate: Option<u64>,
     seed: u64,
     /// Whether nothing was wrong.
     sound: bool,
@@ -405,11 +417,13 @@ fn single_word(kind: &TrainKind) -> Option<&'static str> {
         TrainKind::Clip { .. } => Some("clip"),
         TrainKind::Precision(_) => Some("precision"),
         TrainKind::Seed(_) => Some("seed"),
+        TrainKind::Setting { word, .. } => {
+            ["average", "accumulate"].into_iter().find(|known| *known == word.text)
+        }
         TrainKind::Evaluate { .. }
         | TrainKind::StopAfter(_)
         | TrainKind::StopWhen(_)
         | TrainKind::Save { .. }
-        | TrainKind::Setting { .. }
         | TrainKind::Remat(_)
         | TrainKind::Restart(_)
         | TrainKind::SumAnyOrder
@@ -433,5 +447,7 @@ fn untrained(model: &Model) -> Model {
     model.updates.retain(|update| (update.value.0 as usize) < values);
     model.variables.retain(|variable| (variable.region.0 as usize) < first);
     model.regions.truncate(first);
+    model.watched.clear();
+    model.averages.clear();
     model
 }

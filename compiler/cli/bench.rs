@@ -7,7 +7,7 @@ use serde_json::json;
 use strata::machine::Machine;
 use strata_runtime::plan::{Kernel, Plan, Step};
 use strata_runtime::queue::{Input, Shapes};
-use strata_runtime::train::{Machine as _, Phase};
+use strata_runtime::train::{Machine as _, Phase, Turn};
 
 use crate::front::{DataArgs, SpecArgs};
 use crate::messages::{self, Failure, Format};
@@ -81,7 +81,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
             kernels.resize(seconds.len(), Vec::new());
             kernels.iter_mut().zip(seconds).for_each(|(all, one): (&mut Vec<f64>, f64)| all.push(one));
         } else {
-            machine.run(&mut program, &examples, step).map_err(messages::machine)?;
+            machine.run(&mut program, &examples, Turn { step, part: 0 }).map_err(messages::machine)?;
         }
         let took = start.elapsed();
         first.get_or_insert_with(|| began.elapsed());

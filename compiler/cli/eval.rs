@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use strata::machine::Machine;
 use strata::model::Model;
+use strata::ops::VariableId;
 use strata_runtime::checkpoint;
 use strata_runtime::queue::{Input, Recipe};
 use strata_runtime::train::{Programs, TrainError, Variables, evaluate};
@@ -99,7 +100,17 @@ pub fn parameters(file: &Path, model: &Model) -> Result<Variables, Failure> {
         let text = format!("{}: not parameters of `{}`:\n{mismatch}", file.display(), model.name);
         return Err(Failure::Message(text));
     }
-    Ok(found.into_iter().filter(|(name, _)| needed.iter().any(|v| v.name == *name)).collect())
+    let mut wanted: Variables =
+        found.iter().filter(|(name, _)| needed.iter().any(|v| v.name == *name)).cloned().collect();
+    // Evaluation reads averages. A whole checkpoint has them; what a run leaves has them as its parameters.
+    let name = |id: VariableId| model.variables[id.0 as usize].name.as_str();
+    for (param, average) in &model.averages {
+        let has = |wanted: &str| found.iter().find(|(known, _)| known == wanted).map(|(_, value)| value);
+        if let Some(value) = has(name(*average)).or_else(|| has(name(*param))) {
+            wanted.push((name(*average).to_string(), value.clone()));
+        }
+    }
+    Ok(wanted)
 }
 
 fn failed(error: TrainError, spec: &Spec, format: Format) -> Failure {

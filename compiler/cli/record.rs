@@ -19,7 +19,7 @@ pub struct Record {
     /// None once the terminal is wanted for other things.
     progress: Option<log::Progress>,
     json: bool,
-    /// Examples and batches of an epoch.
+    /// Examples and updates of an epoch.
     epoch: (usize, usize),
     /// Means since the last point of the curve.
     since: Weighted,
@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// `epoch`: examples and batches of an epoch.
+    /// `epoch`: examples and updates of an epoch.
     pub fn new(log: log::Run, progress: log::Progress, json: bool, epoch: (usize, usize)) -> Record {
         let (since, reached) = (Weighted::default(), Vec::new());
         Record { log, progress: Some(progress), json, epoch, since, steps_since: 0, reached, failure: None }

@@ -163,6 +163,7 @@ fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
         evaluate: evaluate.collect::<Result<_, DataError>>()?,
         stop,
         save_every: run.save_every,
+        accumulate: run.accumulate,
     })
 }
 
@@ -203,8 +204,8 @@ fn open_record(args: &Args, spec: &Spec, job: &Job, resumed: Option<&Resumed>) -
         keep_spec(&log, spec)?;
     }
     let look = if args.quiet || args.json { Look::Quiet } else { Look::for_stderr() };
-    let epoch = (job.input.examples(), job.input.batches());
-    let batch = job.input.batch_sizes().first().copied().unwrap_or(1);
+    let epoch = (job.input.examples(), job.steps_per_epoch() as usize);
+    let batch = job.input.batch_sizes().first().copied().unwrap_or(1) * job.accumulate as usize;
     let epochs = job.stop.iter().find_map(|stop| match stop {
         Stop::After(Every::Epochs(epochs)) => Some(epochs.ceil() as u64),
         Stop::After(Every::Steps(_) | Every::Seconds(_)) | Stop::When { .. } => None,
@@ -298,7 +299,7 @@ fn finish(
         return Err(Failure::Interrupted);
     }
     let kept = machine.parameters();
-    let meta = meta(&Progress { at: *place, owed_since: None });
+    let meta = meta(&Progress { at: *place, ..Progress::default() });
     let tensors = kept.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
     let parameters = record
         .put_tensors("final.safetensors", tensors, &meta)

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::machine::{Machine, MachineError, Outputs, Phase};
 use super::programs::Programs;
-use super::{Place, TrainError, Variables};
-use crate::queue::Input;
+use super::update::Update;
+use super::{Job, Place, TrainError, Variables};
 use crate::{DType, Tensor};
 
 /// The first tensor in the order of computation that holds a number that is not finite.
@@ -73,34 +73,42 @@ impl Snapshot {
     }
 }
 
-/// Does the steps since the snapshot again, up to step `last` (counted from 0) or the first before it that makes a number that is not finite, and leaves
-/// the machine as it was before that step.
+/// Does the steps since the snapshot again, up to step `last` (counted from 0) or the first before it that makes a
+/// number that is not finite, and leaves the machine as it was before that step's batch.
 pub(super) fn diagnose<M: Machine>(
     machine: &mut M,
     programs: &mut Programs<M::Program>,
-    input: &Input,
+    job: &Job,
     snapshot: &Snapshot,
     last: u64,
 ) -> Result<Divergence, TrainError> {
     machine.write(&snapshot.variables);
     let Place { mut step, cursor, .. } = snapshot.place;
     let mut before = snapshot.variables.clone();
-    let mut feed = input.feed(cursor)?;
+    let mut feed = job.input.feed(cursor)?;
     while step <= last {
-        let batch = feed.next()?;
-        let outputs = programs.run(machine, Phase::Train, &batch, step)?;
-        let after = machine.read();
-        if is_finite_loss(&outputs)
-            && snapshot.is_finite()
-            && after.iter().all(|(_, tensor)| is_finite(tensor))
-        {
-            (before, step) = (after, step + 1);
-            continue;
+        let mut update = Update::new(job.accumulate, step);
+        loop {
+            let part = update.part(machine, programs, &mut feed)?;
+            let after = machine.read();
+            if is_finite_loss(&part.outputs)
+                && snapshot.is_finite()
+                && after.iter().all(|(_, tensor)| is_finite(tensor))
+            {
+                before = after;
+                if part.phase == Phase::Train {
+                    break;
+                }
+                continue;
+            }
+            machine.write(&before);
+            let variable = snapshot.odd.clone();
+            let found = variable.is_none().then(|| machine.examine(part.phase, &part.batch, part.turn));
+            let suspect = found.transpose()?.flatten();
+            let (epoch, outputs) = (part.batch.epoch, part.outputs);
+            return Ok(Divergence { step: step + 1, epoch, outputs, suspect, variable });
         }
-        machine.write(&before);
-        let variable = snapshot.odd.clone();
-        let suspect = if variable.is_none() { machine.examine(&batch, step)? } else { None };
-        return Ok(Divergence { step: step + 1, epoch: batch.epoch, outputs, suspect, variable });
+        step += 1;
     }
     let text = format!("a number up to step {} was not finite, but was when it was computed again", last + 1);
     Err(MachineError::Words(text).into())

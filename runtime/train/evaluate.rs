@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::TrainError;
-use super::machine::{Machine, Outputs, Phase};
+use super::machine::{Machine, Outputs, Phase, Turn};
 use super::programs::Programs;
 use crate::queue::Input;
 
@@ -48,7 +48,7 @@ pub fn evaluate<M: Machine>(
             return Ok(None);
         }
         let batch = batch?;
-        let outputs = programs.run(machine, Phase::Evaluate, &batch, step)?;
+        let outputs = programs.run(machine, Phase::Evaluate, &batch, Turn { step, part: 0 })?;
         means.add(outputs, batch.examples);
     }
     Ok(Some(means))

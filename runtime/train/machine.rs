@@ -12,6 +12,9 @@ use crate::queue::{Batch, Shapes};
 pub enum Phase {
     /// Changes variables; dropout is on.
     Train,
+    /// The same for a microbatch that is not the last of its step: gradients are added up, and states change, but no
+    /// parameter does.
+    Gather,
     /// Loss and metrics.
     Evaluate,
     /// The model's bindings, without labels.
@@ -23,10 +26,20 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Phase::Train => "train",
+            Phase::Gather => "gather",
             Phase::Evaluate => "evaluate",
             Phase::Predict => "predict",
         }
     }
+}
+
+/// When a program runs: what its random numbers and rates depend on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Updates applied before.
+    pub step: u64,
+    /// Which microbatch of the step, from 0.
+    pub part: u64,
 }
 
 /// Named scalars: `loss`, `accuracy`.
@@ -54,7 +67,7 @@ impl std::error::Error for MachineError {}
 
 /// Holds the variables and carries out programs on them.
 ///
-/// What `run` computes and changes is a function of the variables, the batch and the step, bit for bit.
+/// What `run` computes and changes is a function of the variables, the batch and the turn, bit for bit.
 pub trait Machine {
     /// Something to be carried out, for one phase and the shapes of batches.
     type Program;
@@ -65,12 +78,16 @@ pub trait Machine {
     /// What this machine cannot do; shapes that contradict each other.
     fn compile(&mut self, phase: Phase, shapes: &Shapes) -> Result<Self::Program, MachineError>;
 
-    /// Carries a program out; `step` is the number of updates applied before.
+    /// Carries a program out.
     ///
     /// # Errors
     /// A batch that is not what the program was made for.
-    fn run(&mut self, program: &mut Self::Program, batch: &Batch, step: u64)
-    -> Result<Outputs, MachineError>;
+    fn run(
+        &mut self,
+        program: &mut Self::Program,
+        batch: &Batch,
+        turn: Turn,
+    ) -> Result<Outputs, MachineError>;
 
     /// A copy of every variable.
     fn read(&self) -> Variables;
@@ -78,10 +95,13 @@ pub trait Machine {
     /// Sets every variable; names and shapes are those of [`Machine::read`].
     fn write(&mut self, variables: &Variables);
 
-    /// Carries a training step out without fusion and without changing anything, and names the first tensor
+    /// Sets the scalar variable of this name (see [`super::told`]), if there is one; says whether there is.
+    fn tell(&mut self, name: &str, value: f64) -> bool;
+
+    /// Carries a training program out without fusion and without changing anything, and names the first tensor
     /// that holds a number that is not finite.
     ///
     /// # Errors
     /// As `compile` and `run`.
-    fn examine(&mut self, batch: &Batch, step: u64) -> Result<Option<Suspect>, MachineError>;
+    fn examine(&mut self, phase: Phase, batch: &Batch, turn: Turn) -> Result<Option<Suspect>, MachineError>;
 }

@@ -10,6 +10,8 @@ mod evaluate;
 mod machine;
 mod programs;
 mod schedule;
+pub mod told;
+mod update;
 
 #[cfg(test)]
 mod tests;
@@ -23,11 +25,12 @@ use crate::queue::{Batch, Cursor, DataError, Feed, Input};
 
 pub use divergence::{Divergence, Suspect};
 pub use evaluate::{Weighted, evaluate};
-pub use machine::{Machine, MachineError, Outputs, Phase};
+pub use machine::{Machine, MachineError, Outputs, Phase, Turn};
 pub use programs::Programs;
 pub use schedule::{Every, Stop, total_steps};
 
 use divergence::Snapshot;
+use update::Update;
 
 /// All variables by their full names.
 pub type Variables = Vec<(String, Tensor)>;
@@ -42,6 +45,15 @@ pub struct Job {
     pub stop: Vec<Stop>,
     /// When states are kept, beyond at the end and at evaluations.
     pub save_every: Option<Every>,
+    /// So many batches make one update, or fewer at the end of an epoch; from 1 on.
+    pub accumulate: u64,
+}
+
+impl Job {
+    /// How many updates an epoch has.
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.input.batches() as u64).div_ceil(self.accumulate)
+    }
 }
 
 /// Something to evaluate on.
@@ -72,6 +84,9 @@ pub struct Progress {
     pub at: Place,
     /// The place before the last step, if what is due after that step (evaluation, keeping) was not done yet.
     pub owed_since: Option<Place>,
+    /// How often the first set was evaluated.
+    #[serde(default)]
+    pub evaluations: u64,
 }
 
 /// What happens on the way.
@@ -204,6 +219,7 @@ struct Crank<'a, M: Machine> {
 impl<'a, M: Machine> Crank<'a, M> {
     fn new(machine: &'a mut M, job: &'a Job, progress: Progress) -> Result<Crank<'a, M>, TrainError> {
         let feed = job.input.feed(progress.at.cursor)?;
+        machine.tell(told::STEPS_PER_EPOCH, job.steps_per_epoch() as f64);
         let snapshot = Snapshot::take(machine, &progress.at);
         let now = Instant::now();
         let (programs, clock) = (Programs::default(), (now, progress.at.seconds));
@@ -216,16 +232,22 @@ impl<'a, M: Machine> Crank<'a, M> {
     }
 
     fn step(&mut self, hooks: &mut Hooks) -> Result<(), TrainError> {
-        let batch = self.feed.next()?;
-        let outputs = self.programs.run(self.machine, Phase::Train, &batch, self.progress.at.step)?;
-        if !divergence::is_finite_loss(&outputs) {
-            return Err(self.diagnose());
-        }
+        let mut update = Update::new(self.job.accumulate, self.progress.at.step);
+        let batch = loop {
+            let part = update.part(self.machine, &mut self.programs, &mut self.feed)?;
+            if !divergence::is_finite_loss(&part.outputs) {
+                return Err(self.diagnose());
+            }
+            if part.phase == Phase::Train {
+                break part.batch;
+            }
+        };
         self.advance(&batch);
         if self.snapshot.is_old() {
             self.retake()?;
         }
-        let Batch { examples, epoch, ends_epoch, .. } = batch;
+        let Weighted { outputs, examples } = update.means();
+        let Batch { epoch, ends_epoch, .. } = batch;
         (hooks.event)(&Event::Step { place: self.progress.at, epoch, ends_epoch, outputs, examples });
         Ok(())
     }
@@ -235,7 +257,7 @@ impl<'a, M: Machine> Crank<'a, M> {
         let (since, seconds) = self.clock;
         let seconds = seconds + since.elapsed().as_secs_f64();
         let at = Place { step: before.step + 1, cursor: batch.cursor, seconds };
-        self.progress = Progress { at, owed_since: Some(before) };
+        self.progress = Progress { at, owed_since: Some(before), ..self.progress };
     }
 
     /// Does what is due after the last step; says whether the run is at its end.
@@ -244,8 +266,8 @@ impl<'a, M: Machine> Crank<'a, M> {
         let (place, of) = (self.progress.at, self.job.input.examples());
         let due = |every: Option<Every>| every.is_some_and(|every| every.passed(&before, &place, of));
         let mut end = self.limit().map(End::Limit);
-        let mut evaluated = false;
-        for job in &self.job.evaluate {
+        let (mut evaluated, mut first) = (false, None);
+        for (at, job) in self.job.evaluate.iter().enumerate() {
             if end.is_none() && !due(job.every) {
                 continue;
             }
@@ -256,9 +278,16 @@ impl<'a, M: Machine> Crank<'a, M> {
                 return Ok(Some(End::Asked));
             };
             evaluated = true;
+            if at == 0 {
+                first = Some(outputs.clone());
+            }
             let met = self.job.stop.iter().find_map(|stop| stop.met(&outputs));
             end = end.or(met.map(|(metric, value)| End::Metric { metric, value }));
             (hooks.event)(&Event::Evaluated { name: job.name.clone(), place, outputs, examples });
+        }
+        // Only once all are done: a run that is stopped within them does all of them again.
+        if let Some(outputs) = first {
+            self.tell(&outputs)?;
         }
         self.progress.owed_since = None;
         let since = self.kept.elapsed();
@@ -267,6 +296,21 @@ impl<'a, M: Machine> Crank<'a, M> {
             self.keep(hooks)?;
         }
         Ok(end)
+    }
+
+    /// Lets schedules know what an evaluation gave.
+    fn tell(&mut self, outputs: &Outputs) -> Result<(), TrainError> {
+        self.progress.evaluations += 1;
+        if !self.machine.tell(told::EVALUATIONS, self.progress.evaluations as f64) {
+            return Ok(());
+        }
+        for (metric, value) in outputs {
+            // Variables are finite; no evaluation is worse than this.
+            let value = if value.is_nan() { f64::MAX } else { value.clamp(f64::MIN, f64::MAX) };
+            self.machine.tell(&told::evaluated(metric), value);
+        }
+        // What is computed again from here on must know it too.
+        self.retake()
     }
 
     fn keep(&mut self, hooks: &mut Hooks) -> Result<(), TrainError> {
@@ -288,8 +332,7 @@ impl<'a, M: Machine> Crank<'a, M> {
 
     fn diagnose(&mut self) -> TrainError {
         let last = self.progress.at.step;
-        let found =
-            divergence::diagnose(self.machine, &mut self.programs, &self.job.input, &self.snapshot, last);
+        let found = divergence::diagnose(self.machine, &mut self.programs, self.job, &self.snapshot, last);
         found.map_or_else(|error| error, |found| TrainError::Diverged(Box::new(found)))
     }
 }

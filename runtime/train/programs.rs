@@ -1,6 +1,6 @@
 //! Programs by phase and shapes of batches, made when first needed; the least recently used go first.
 
-use super::machine::{Machine, MachineError, Outputs, Phase};
+use super::machine::{Machine, MachineError, Outputs, Phase, Turn};
 use crate::queue::{Batch, Shapes};
 
 /// How many are kept: a whole and a short batch for training and a few evaluations, in eight buckets.
@@ -27,10 +27,10 @@ impl<P> Programs<P> {
         machine: &mut M,
         phase: Phase,
         batch: &Batch,
-        step: u64,
+        turn: Turn,
     ) -> Result<Outputs, MachineError> {
         let program = self.of(machine, phase, batch.shapes())?;
-        machine.run(program, batch, step)
+        machine.run(program, batch, turn)
     }
 
     fn of<M: Machine<Program = P>>(

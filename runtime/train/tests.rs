@@ -24,7 +24,7 @@ impl Machine for Toy {
         Ok((phase, examples))
     }
 
-    fn run(&mut self, made: &mut (Phase, usize), batch: &Batch, _: u64) -> Result<Outputs, MachineError> {
+    fn run(&mut self, made: &mut (Phase, usize), batch: &Batch, _: Turn) -> Result<Outputs, MachineError> {
         assert_eq!(made.1, batch.examples);
         let x = batch.tensor("x").unwrap().as_f32().unwrap();
         let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len() as f64;
@@ -43,7 +43,11 @@ impl Machine for Toy {
         self.w = f64::from_ne_bytes(variables[0].1.bytes().try_into().unwrap());
     }
 
-    fn examine(&mut self, _: &Batch, _: u64) -> Result<Option<Suspect>, MachineError> {
+    fn tell(&mut self, _: &str, _: f64) -> bool {
+        false
+    }
+
+    fn examine(&mut self, _: Phase, _: &Batch, _: Turn) -> Result<Option<Suspect>, MachineError> {
         assert!(self.w.is_finite());
         Ok(Some(Suspect { name: "loss".into(), id: 3, found: "inf".into(), index: vec![] }))
     }
@@ -80,7 +84,7 @@ fn file() -> tempfile::NamedTempFile {
 
 fn job(file: &tempfile::NamedTempFile, stop: Vec<Stop>, every: Option<Every>) -> Job {
     let evaluate = vec![EvaluateJob { name: "test".into(), input: input(file), every }];
-    Job { input: input(file), evaluate, stop, save_every: None }
+    Job { input: input(file), evaluate, stop, save_every: None, accumulate: 1 }
 }
 
 /// Runs until `asked` says so after as many questions; gives the end, the kept state, and what was evaluated.

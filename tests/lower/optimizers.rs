@@ -23,7 +23,9 @@ const CLASSES: usize = 3;
 /// The layers of the library that take a weight and its gradient.
 fn optimizers() -> Vec<&'static str> {
     let (_, text) = LIBRARY.iter().find(|(name, _)| name.ends_with("optimizers.model")).expect("it is there");
-    let heads = text.lines().filter_map(|line| line.strip_prefix("layer ")?.split_once("(weight: "));
+    let heads = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("layer ")?.split_once("(weight: float[..], gradient: "));
     heads.map(|(name, _)| name).collect()
 }
 
@@ -81,9 +83,17 @@ fn a_step_is_what_the_reference_says() {
     let all = optimizers();
     assert!(all.len() >= 6, "{all:?}");
     for name in all {
-        for settings in ["rate: 0.05", "rate: 0.05, decay: 0.1", "rate: 0.05, nesterov: true"] {
+        for settings in [
+            "rate: 0.05",
+            "rate: 0.05, decay: 0.1",
+            "rate: 0.05, nesterov: true",
+            "rate: 0.05, momentum: 0.9, centred: true",
+            "rate: 0.05 |> warm_up(10 steps) |> cosine(over: 90 steps, to: 0.001)",
+            "rate: 0.05 |> exponential(every: 10 steps) |> halve(every: 2 steps) |> inverse_root(2 steps)",
+            "rate: 0.05 |> linear(over: 9 steps, power: 2.0) |> drop(at: [2 steps, 3 steps])",
+        ] {
             // A setting that the optimizer does not have says nothing of it.
-            if !settings.split(", ").all(|setting| has(name, setting)) {
+            if !settings.split(", ").all(|setting| settings.contains("|>") || has(name, setting)) {
                 continue;
             }
             let optimizer = format!("{name}({settings})");
@@ -117,7 +127,13 @@ fn has(optimizer: &str, setting: &str) -> bool {
 #[test]
 fn steps_train() {
     for name in optimizers() {
-        let model = model(&format!("{name}(rate: 0.05)"));
+        // Steps whose size is not the gradient's, or a part of the weight's norm, need other rates.
+        let rate = match name {
+            "adadelta" | "lars" => 10.0,
+            "lion" => 0.005,
+            _ => 0.05,
+        };
+        let model = model(&format!("{name}(rate: {rate})"));
         let start = environment(&model);
         let graph = graph(&model);
         let layout = layout(&graph.variables);

@@ -178,12 +178,18 @@ impl<'a> Checker<'a> {
 }
 
 pub(super) fn cast<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
-    let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     let to = match given(call, 1).map(|bound| bound.value.clone()) {
         Some(Value::DType(dtype)) => dtype,
         Some(Value::Tensor(like)) => checker.ty(like).dtype,
         _ => return Value::Unknown,
     };
+    // A number is rounded once, to the dtype that is asked for.
+    if let Some(x) = float(call, 0)
+        && to.is_float()
+    {
+        return checker.constant(x, to, call.span).map_or(Value::Unknown, Value::Tensor);
+    }
+    let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     if checker.ty(x).dtype == to {
         return Value::Tensor(x);
     }

@@ -12,6 +12,12 @@ use crate::graph::ValueId;
 use crate::ops::Op;
 use crate::types::{Axis, Size};
 
+/// How many axes there are.
+pub(super) fn rank<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
+    Value::Int(checker.ty(x).rank() as i64)
+}
+
 /// All axes but the first become one.
 pub(super) fn flatten<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
     let Some((x, span)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
