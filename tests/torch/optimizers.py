@@ -92,8 +92,8 @@ OPTIMIZERS = [
     ("nadam(rate: 0.02, decay: 0.01)", lambda p: O.NAdam(p, lr=0.02, weight_decay=0.01)),
     ("radam(rate: 0.02, decay: 0.01)", lambda p: O.RAdam(p, lr=0.02, weight_decay=0.01)),
     ("rmsprop(rate: 0.01)", lambda p: O.RMSprop(p, lr=0.01)),
-    ("rmsprop(rate: 0.01, keep: 0.9, decay: 0.01, momentum: 0.5, centred: true)",
-     lambda p: O.RMSprop(p, lr=0.01, alpha=0.9, weight_decay=0.01, momentum=0.5, centered=True)),
+    ("rmsprop(rate: 0.01, keep: 0.9, epsilon: 0.01, decay: 0.01, momentum: 0.5, centred: true)",
+     lambda p: O.RMSprop(p, lr=0.01, alpha=0.9, eps=0.01, weight_decay=0.01, momentum=0.5, centered=True)),
     ("adagrad(rate: 0.05, decay: 0.01)", lambda p: O.Adagrad(p, lr=0.05, weight_decay=0.01)),
     ("adadelta(rate: 1.0, decay: 0.01)", lambda p: O.Adadelta(p, lr=1.0, weight_decay=0.01)),
     ("lamb(rate: 0.02)", lambda p: Own(p, 0.02, lamb())),
@@ -149,7 +149,7 @@ def main():
         cases.append({"optimizer": text, "after": after})
     for text, schedule in SCHEDULES:
         after, rates = run(lambda p: O.SGD(p, lr=0.1), schedule)
-        rates = [float(f"{rate:.8g}") for rate in rates]
+        rates = [float(f"{rate:.12g}") for rate in rates]
         cases.append({"optimizer": f"sgd(rate: {text})", "after": after, "rates": rates})
     start = {"x": rounded(X), "t": rounded(T), "w": rounded(W), "b": rounded(B)}
     lines = ",\n".join("  " + json.dumps(case) for case in cases)
