@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod cost;
+pub mod decode;
 pub mod graph;
 pub mod graph_svg;
 pub mod graph_text;
@@ -22,6 +23,7 @@ pub mod partition;
 pub mod passes;
 pub mod reference;
 pub mod run;
+pub mod sequences;
 pub mod types;
 pub mod unfold;
 pub mod verify;

@@ -86,6 +86,33 @@ impl<'m> Machine<'m> {
         self.make(Phase::Predict, shapes, wanted, &LowerOptions::default())
     }
 
+    /// A program from a graph over this model's variables.
+    ///
+    /// # Errors
+    /// What this machine cannot do.
+    pub fn program(&mut self, graph: &Graph) -> Result<Program, MachineError> {
+        supported(graph).map_err(|unsupported| MachineError::Words(unsupported.to_string()))?;
+        self.load(lower(graph, &self.layout, &LowerOptions::default()), graph)
+    }
+
+    /// Carries out a program whose inputs are found by name.
+    ///
+    /// # Errors
+    /// An input that it reads and that is not found, or is not what the program was made for.
+    pub fn run_program<'t>(
+        &mut self,
+        program: &'t Program,
+        find: impl Fn(&str) -> Option<&'t Tensor>,
+    ) -> Result<Vec<Tensor>, MachineError> {
+        let mut inputs: Vec<(&str, &Tensor)> = Vec::new();
+        for (port, unread) in program.executable.plan.inputs.iter().zip(&program.unread) {
+            let found = unread.as_ref().or_else(|| find(&port.name));
+            let missing = || MachineError::Words(format!("nothing is given for the input `{}`", port.name));
+            inputs.push((&port.name, found.ok_or_else(missing)?));
+        }
+        self.session.run(&program.executable, self.seed as i64, 0, &inputs).map_err(fail)
+    }
+
     /// Carries a program out and returns its outputs whole.
     ///
     /// # Errors

@@ -2,12 +2,13 @@
 //! free axes. After this stage the user can do nothing wrong.
 
 use strata_grammar::Span;
+use strata_runtime::generate::Strategy;
 pub use strata_runtime::init::Init;
 use strata_runtime::kernels::random::stream_of;
 
 use crate::graph::{OriginId, ValueId};
-use crate::ops::{Op, VariableId};
-use crate::types::Type;
+use crate::ops::{InputId, Op, VariableId};
+use crate::types::{Size, Type};
 
 /// An axis whose size the data bind.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,6 +179,27 @@ pub struct StateUpdate {
     pub span: Span,
 }
 
+/// How a trained model makes a sequence.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    /// The input that is made.
+    pub input: InputId,
+    /// The scores of each of its positions: `[examples, positions, classes]`.
+    pub logits: ValueId,
+    /// How the next token is chosen.
+    pub strategy: Strategy,
+    /// The token that ends a sequence.
+    pub stop: Option<u32>,
+    /// The most tokens; depends on the free axes.
+    pub most: Option<Size>,
+    /// Whether a token stands at most once.
+    pub no_repeats: bool,
+    /// The input whose tokens a sequence begins with.
+    pub prefix: Option<InputId>,
+    /// The statement.
+    pub span: Span,
+}
+
 /// A model with everything resolved.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -209,6 +231,10 @@ pub struct Model {
     pub bindings: Vec<(String, ValueId)>,
     /// What the editor shows where.
     pub hints: Vec<Hint>,
+    /// Values that are another one moved by a position: (moved, what was moved).
+    pub shifts: Vec<(ValueId, ValueId)>,
+    /// How it makes sequences.
+    pub decoders: Vec<Decoder>,
 }
 
 impl Model {

@@ -9,7 +9,7 @@ pub use strata_runtime::train::Phase;
 use crate::graph::{Graph, OriginId, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable, When};
 use crate::ops::scan::{Scan, Shared};
-use crate::ops::{Op, Scalar, VariableId};
+use crate::ops::{InputId, Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
 use crate::passes::{self, recurrence};
 use crate::types::{Axis, DType, Size};
@@ -34,6 +34,38 @@ pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -
         unfolding.updates();
     }
     // Differentiation also builds gradients of what no parameter stands behind.
+    rebuild(&unfolding.graph, |_, _, _| None)
+}
+
+/// Where a model is cut: what is handed in instead of being computed.
+#[derive(Clone, Debug, Default)]
+pub struct Cut {
+    /// Inputs behind those of the model; types bound.
+    pub inputs: Vec<Input>,
+    /// Values that are one of these inputs.
+    pub values: HashMap<ValueId, usize>,
+    /// Recurrences, by each result, whose states begin with these inputs.
+    pub states: HashMap<ValueId, Vec<usize>>,
+}
+
+/// The program, without labels, that hands out some values of a model that is cut.
+pub fn unfold_cut(model: &Model, binding: &[u64], wanted: &[(String, ValueId)], cut: &Cut) -> Graph {
+    let mut unfolding = Unfolding::new(model, binding, Phase::Predict);
+    let inputs = unfolding.graph.inputs.iter().chain(&cut.inputs).cloned();
+    unfolding.graph.inputs = inputs.collect();
+    let own = model.inputs.len();
+    let input = |at: usize| Op::Input(InputId((own + at) as u32));
+    for (value, at) in &cut.values {
+        let origin = model.values[value.0 as usize].origin;
+        unfolding.becomes[value.0 as usize] = Some(unfolding.graph.add(input(*at), &[], origin));
+    }
+    for (value, states) in &cut.states {
+        unfolding.states.insert(*value, states.iter().map(|at| input(*at)).collect());
+    }
+    for (name, value) in wanted {
+        let value = unfolding.value(*value);
+        unfolding.graph.outputs.push(Output { name: name.clone(), value });
+    }
     rebuild(&unfolding.graph, |_, _, _| None)
 }
 
@@ -62,6 +94,8 @@ struct Unfolding<'a> {
     gradients: Vec<Option<ValueId>>,
     /// What each recurrence of the model has become, by its key.
     scans: HashMap<usize, Shared>,
+    /// What the states of a recurrence begin with instead, by each of its results.
+    states: HashMap<ValueId, Vec<Op>>,
 }
 
 impl<'a> Unfolding<'a> {
@@ -78,6 +112,7 @@ impl<'a> Unfolding<'a> {
             becomes: vec![None; model.values.len()],
             gradients: vec![None; model.variables.len()],
             scans: HashMap::new(),
+            states: HashMap::new(),
         }
     }
 
@@ -85,7 +120,10 @@ impl<'a> Unfolding<'a> {
     fn value(&mut self, value: ValueId) -> ValueId {
         for needed in self.missing(&[value]) {
             let from = &self.model.values[needed.0 as usize];
-            let args: Vec<ValueId> = from.args.iter().map(|arg| self.there(*arg)).collect();
+            let mut args: Vec<ValueId> = from.args.iter().map(|arg| self.there(*arg)).collect();
+            for (arg, op) in args.iter_mut().zip(self.states.get(&needed).into_iter().flatten()) {
+                *arg = self.graph.add(op.clone(), &[], from.origin);
+            }
             let found = if let Op::Gradient(v) = &from.op {
                 self.gradients[v.0 as usize].expect("gradients are built before what uses them")
             } else {

@@ -89,6 +89,8 @@ impl Builder {
             updates: Vec::new(),
             bindings: Vec::new(),
             hints: Vec::new(),
+            shifts: Vec::new(),
+            decoders: Vec::new(),
         };
         Builder {
             model,

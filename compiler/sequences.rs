@@ -1,0 +1,169 @@
+//! A trained model making sequences on this machine: the steps of `decode` behind the searches of
+//! `runtime::generate`.
+
+use std::collections::HashMap;
+
+use strata_runtime::Tensor;
+use strata_runtime::generate::{self, Scores};
+use strata_runtime::train::MachineError;
+
+use crate::decode::{StepGraphs, Steps};
+use crate::machine::{Machine, Program};
+use crate::model::{Decoder, Model};
+use crate::types::{FreeId, Size, Type};
+
+/// Sequences for some examples, side by side.
+pub struct Sequences<'a, 'm> {
+    machine: &'a mut Machine<'m>,
+    steps: Steps<'m>,
+    /// The sizes of the free axes for one row an example.
+    binding: Vec<u64>,
+    examples: FreeId,
+    /// What the first program reads.
+    inputs: Vec<(String, Tensor)>,
+    /// The type of the sequence.
+    sequence: Type,
+    /// Programs of a step, by number of rows.
+    programs: HashMap<usize, Program>,
+    /// What was computed once, as it came for the examples: tensor, and its axis of examples.
+    memories: Vec<(Tensor, Option<usize>)>,
+    /// The same for the rows at hand.
+    spread: Vec<Tensor>,
+    states: Vec<(Tensor, Option<usize>)>,
+    /// The example of each row.
+    owners: Vec<usize>,
+}
+
+impl<'a, 'm> Sequences<'a, 'm> {
+    /// To be made by `decoder` for the examples whose inputs are given (those of the sequence itself aside);
+    /// `binding` holds the sizes of the free axes.
+    pub fn new(
+        machine: &'a mut Machine<'m>,
+        model: &'m Model,
+        decoder: &Decoder,
+        steps: Steps<'m>,
+        binding: &[u64],
+        inputs: Vec<(String, Tensor)>,
+    ) -> Sequences<'a, 'm> {
+        let sequence = model.inputs[decoder.input.0 as usize].ty.clone();
+        let Size::Free(examples) = sequence.axes[0].size else {
+            unreachable!("the checker takes no decoder whose examples are counted in the spec")
+        };
+        Sequences {
+            machine,
+            steps,
+            binding: binding.to_vec(),
+            examples,
+            inputs,
+            sequence,
+            programs: HashMap::new(),
+            memories: Vec::new(),
+            spread: Vec::new(),
+            states: Vec::new(),
+            owners: Vec::new(),
+        }
+    }
+
+    fn bound(&self, rows: usize) -> Vec<u64> {
+        let mut binding = self.binding.clone();
+        binding[self.examples.0 as usize] = rows as u64;
+        binding
+    }
+
+    /// The scores after one token a row.
+    fn step(&mut self, tokens: &[Tensor]) -> Result<Scores, MachineError> {
+        let rows = self.owners.len();
+        if !self.programs.contains_key(&rows) {
+            let StepGraphs { step, .. } = self.steps.graphs(&self.bound(rows));
+            let program = self.machine.program(&step)?;
+            self.programs.insert(rows, program);
+        }
+        let named = |what: &str, at: usize| format!("{what}{at}");
+        let mut handed: Vec<(String, &Tensor)> = Vec::new();
+        handed.extend(tokens.iter().enumerate().map(|(i, t)| (named("token", i), t)));
+        handed.extend(self.spread.iter().enumerate().map(|(i, t)| (named("memory", i), t)));
+        handed.extend(self.states.iter().enumerate().map(|(i, (t, _))| (named("state", i), t)));
+        let find = |name: &str| handed.iter().find(|(n, _)| n == name).map(|(_, tensor)| *tensor);
+        let mut outputs = self.machine.run_program(&self.programs[&rows], find)?.into_iter();
+        let logits = outputs.next().expect("a step gives scores first");
+        for ((state, _), new) in self.states.iter_mut().zip(outputs) {
+            *state = new;
+        }
+        let classes = logits.shape().last().copied().unwrap_or(1);
+        let numbers = logits.as_f32().map(<[f32]>::to_vec);
+        let numbers = numbers.ok_or_else(|| MachineError::Words("scores are not f32".into()))?;
+        Ok(Scores { numbers, classes })
+    }
+}
+
+impl generate::Decoder for Sequences<'_, '_> {
+    type Error = MachineError;
+
+    fn begin(&mut self) -> Result<Scores, MachineError> {
+        let StepGraphs { begin, .. } = self.steps.graphs(&self.binding);
+        let program = self.machine.program(&begin)?;
+        let inputs = &self.inputs;
+        let find = |name: &str| inputs.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor);
+        let mut outputs = self.machine.run_program(&program, find)?.into_iter();
+        let (tokens, memories, states) = self.steps.handed();
+        let tokens: Vec<Tensor> = outputs.by_ref().take(tokens.len()).collect();
+        let examples = Size::Free(self.examples);
+        let along = |ty: &&Type| ty.axes.iter().position(|axis| axis.size == examples);
+        self.memories = outputs.by_ref().take(memories.len()).zip(memories.iter().map(along)).collect();
+        self.states = outputs.zip(states.iter().map(along)).collect();
+        self.spread = self.memories.iter().map(|(tensor, _)| tensor.clone()).collect();
+        self.owners = (0..self.binding[self.examples.0 as usize] as usize).collect();
+        self.step(&tokens)
+    }
+
+    fn next(&mut self, from: &[usize], tokens: &[u32]) -> Result<Scores, MachineError> {
+        for (state, axis) in &mut self.states {
+            if let Some(axis) = axis {
+                *state = pick(state, *axis, from);
+            }
+        }
+        let owners: Vec<usize> = from.iter().map(|row| self.owners[*row]).collect();
+        if owners != self.owners {
+            let spread = |(tensor, axis): &(Tensor, Option<usize>)| {
+                axis.map_or_else(|| tensor.clone(), |axis| pick(tensor, axis, &owners))
+            };
+            self.spread = self.memories.iter().map(spread).collect();
+            self.owners = owners;
+        }
+        let token = column(&self.sequence, tokens)?;
+        let count = self.steps.handed().0.len();
+        self.step(&vec![token; count])
+    }
+}
+
+/// Tokens as one position of a sequence of this type.
+fn column(sequence: &Type, tokens: &[u32]) -> Result<Tensor, MachineError> {
+    use strata_runtime::DType;
+    let bytes: Vec<u8> = match sequence.dtype {
+        DType::I32 => tokens.iter().flat_map(|t| (*t as i32).to_ne_bytes()).collect(),
+        DType::I64 => tokens.iter().flat_map(|t| i64::from(*t).to_ne_bytes()).collect(),
+        DType::U8 => tokens.iter().map(|t| *t as u8).collect(),
+        DType::F32 | DType::F64 | DType::Bf16 | DType::F16 | DType::Bool => {
+            let text = format!("a sequence of {} has no tokens", sequence.dtype);
+            return Err(MachineError::Words(text));
+        }
+    };
+    Ok(Tensor::from_bytes(sequence.dtype, &[tokens.len(), 1], &bytes).expect("one token a row"))
+}
+
+/// The slices `rows` of one axis, in that order.
+fn pick(tensor: &Tensor, axis: usize, rows: &[usize]) -> Tensor {
+    let shape = tensor.shape();
+    let outer: usize = shape[..axis].iter().product();
+    let inner = shape[axis + 1..].iter().product::<usize>() * tensor.dtype().bytes();
+    let mut bytes = Vec::with_capacity(outer * rows.len() * inner);
+    for block in 0..outer {
+        for row in rows {
+            let start = (block * shape[axis] + row) * inner;
+            bytes.extend_from_slice(&tensor.bytes()[start..start + inner]);
+        }
+    }
+    let mut picked = shape.to_vec();
+    picked[axis] = rows.len();
+    Tensor::from_bytes(tensor.dtype(), &picked, &bytes).expect("as many bytes as rows were picked")
+}
