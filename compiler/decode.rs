@@ -10,7 +10,7 @@ use strata_grammar::Span;
 
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::{Decoder, Input, Model};
-use crate::ops::{Binary, Op};
+use crate::ops::{Binary, InputId, Op};
 use crate::passes::optimise;
 use crate::types::{Axis, FreeId, Size, Type};
 use crate::unfold::{Cut, unfold_cut};
@@ -30,6 +30,8 @@ pub struct Refusal {
 #[derive(Clone, Debug)]
 pub struct Steps<'m> {
     model: &'m Model,
+    /// What the sequence is called.
+    name: &'m str,
     logits: ValueId,
     /// The sequence as the model sees it.
     shifted: Vec<ValueId>,
@@ -63,8 +65,15 @@ impl<'m> Steps<'m> {
         let Some(Size::Free(time)) = input.ty.axes.get(1).map(|axis| axis.size.clone()) else {
             return Err(refuse(model, decoder.logits, "the sequence has no free axis behind the examples"));
         };
-        let mut steps =
-            Steps { model, logits: decoder.logits, shifted, time, memories: Vec::new(), scans: Vec::new() };
+        let mut steps = Steps {
+            model,
+            name: &input.name,
+            logits: decoder.logits,
+            shifted,
+            time,
+            memories: Vec::new(),
+            scans: Vec::new(),
+        };
         steps.cut(decoder)?;
         Ok(steps)
     }
@@ -280,6 +289,18 @@ impl<'m> Steps<'m> {
     fn siblings(&self, first: ValueId) -> Vec<ValueId> {
         let Op::Scan { scan, .. } = self.op(first) else { unreachable!("only recurrences have siblings") };
         (0..scan.results() as u32).map(|result| ValueId(first.0 + result)).collect()
+    }
+
+    /// The inputs that must be given, by name: all that the scores look at but the sequence and its lengths.
+    pub fn inputs(&self) -> Vec<&'m str> {
+        let begin = self.graphs(&vec![1; self.model.free.len()]).begin;
+        let inputs = self.model.inputs.iter().enumerate();
+        let read = |at: usize| begin.values().any(|v| *begin.op(v) == Op::Input(InputId(at as u32)));
+        let names = inputs.filter(|(at, _)| read(*at)).map(|(_, input)| input.name.as_str());
+        let mut names: Vec<&str> = names.map(|name| name.strip_suffix(".length").unwrap_or(name)).collect();
+        names.dedup();
+        names.retain(|name| *name != self.name);
+        names
     }
 
     /// The types of the tokens, memories and states that are handed on, in this order.

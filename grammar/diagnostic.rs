@@ -338,6 +338,8 @@ codes! {
     MisplacedStatement = "misplaced-statement",
     /// A model that lacks what its use asks for: a loss, an input.
     IncompleteModel = "incomplete-model",
+    /// A `generate` that cannot make its sequence.
+    Decoder = "decoder",
     /// A block that lacks a line it needs.
     MissingSetting = "missing-setting",
     /// A setting that was given twice.

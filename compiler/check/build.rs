@@ -30,6 +30,8 @@ pub(super) struct Builder {
     pub(super) losses: Vec<LossCall>,
     /// What was named in the model's body, whether or not it could be made sense of.
     pub(super) named: Vec<String>,
+    /// `generate` statements.
+    pub(super) drafts: Vec<super::decoder::Draft>,
     /// The `loss` statement.
     pub(super) loss_span: Option<Span>,
     /// What `Op::Slot` refers to.
@@ -101,6 +103,7 @@ impl Builder {
             hinted: HashMap::new(),
             losses: Vec::new(),
             named: Vec::new(),
+            drafts: Vec::new(),
             loss_span: None,
             slots: Vec::new(),
             over: HashSet::new(),

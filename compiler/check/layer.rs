@@ -131,6 +131,9 @@ impl<'a> Checker<'a> {
         let call = train.and_then(|train| train.model.as_ref()).map(|name| name.span);
         let complete = self.bind_model_parameters(definition, args, call, train);
         self.block(&definition.body);
+        if self.errors() == before {
+            self.decoders();
+        }
         self.check_unread();
         if let Some(train) = train {
             self.optimize(train);

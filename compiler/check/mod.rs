@@ -16,6 +16,7 @@ mod call;
 pub mod catalog;
 mod clip;
 mod data;
+mod decoder;
 mod devices;
 mod expr;
 mod init;

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use strata_grammar::ast::{
-    Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, GenerateKind, GenerateRule, Ident, IndexItem,
-    Statement, StatementKind, Target, TypeExpr,
+    Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, Ident, IndexItem, Statement, StatementKind, Target,
+    TypeExpr,
 };
 use strata_grammar::{Code, Diagnostic, Span};
 
@@ -474,44 +474,6 @@ impl<'a> Checker<'a> {
                     self.bind_target(target, &Value::Unknown);
                 }
             }
-        }
-    }
-
-    fn generate(&mut self, name: &'a Ident, rules: &'a [GenerateRule], span: Span) {
-        let head = Span { end: span.start.saturating_add(8).min(span.end), ..span };
-        let before = self.errors();
-        if !self.frame().is_model {
-            self.misplaced(
-                head,
-                "`generate` belongs in a model",
-                "move it to the model that calls this layer",
-            );
-            return;
-        }
-        if !self.build.model.inputs.iter().any(|input| input.name == name.text)
-            && self.frame().scope.get(&name.text).is_none()
-        {
-            self.unknown_name(name, false);
-        }
-        for rule in rules {
-            match &rule.kind {
-                GenerateKind::Beam { width, length } => {
-                    self.positive(width, "the width of the beam");
-                    if let Some(length) = length {
-                        self.eval(length);
-                    }
-                }
-                GenerateKind::Sample(args) => args.iter().for_each(|arg| _ = self.eval(&arg.value)),
-                GenerateKind::AtMost(count) => _ = self.eval(count),
-                GenerateKind::Prefix(_)
-                | GenerateKind::StopAt(_)
-                | GenerateKind::Greedy
-                | GenerateKind::NoRepeats
-                | GenerateKind::Bad => {}
-            }
-        }
-        if self.errors() == before {
-            self.not_yet(head, "`generate`");
         }
     }
 

@@ -8,6 +8,7 @@ mod explain;
 mod facts;
 mod fmt;
 mod front;
+mod generate;
 mod lsp;
 mod messages;
 mod predict;
@@ -41,6 +42,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Predict(predict::Args),
+    Generate(generate::Args),
     Bench(bench::Args),
     Fmt(fmt::Args),
     Explain(explain::Args),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, format),
         Command::Eval(args) => eval::run(&args, format),
         Command::Predict(args) => predict::run(&args, format),
+        Command::Generate(args) => generate::run(&args, format),
         Command::Bench(args) => bench::run(&args, format),
         Command::Fmt(args) => fmt::run(&args, format),
         Command::Explain(args) => explain::run(&args),

@@ -64,7 +64,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
     let needed = inputs_of(&run.model, &wanted);
     let mut program: Option<(Shapes, Program)> = None;
-    let recipe = recipe(args, run, &needed)?;
+    let recipe = recipe(&args.files, run, &needed, "--data")?;
     let show = |error| train::wrong_data(&error, run, &spec, format);
     let input = Input::open(&recipe, run.seed).map_err(show)?;
     let mut out = open(args)?;
@@ -117,23 +117,24 @@ fn output(args: &Args, model: &Model) -> Result<String, Failure> {
 }
 
 /// What the run is fed with, from other files and without what a prediction does not need.
-fn recipe(args: &Args, run: &Run, needed: &[&str]) -> Result<Recipe, Failure> {
+/// `option` is what the files were given by.
+pub fn recipe(files: &[String], run: &Run, needed: &[&str], option: &str) -> Result<Recipe, Failure> {
     let mut source = run.feed.source.clone();
     match &mut source {
         Source::Csv { path, fields, .. } => {
             fields.retain(|field| needed.contains(&field.name.as_str()));
-            match &args.files[..] {
+            match files {
                 [file] => *path = PathBuf::from(file),
-                [] | [..] => return Err(Failure::Usage("expected one csv file: --data FILE".into())),
+                [] | [..] => return Err(Failure::Usage(format!("expected one csv file: {option} FILE"))),
             }
         }
         Source::Idx { fields } => {
             fields.retain(|field| needed.contains(&field.name.as_str()));
             for field in fields.iter_mut() {
-                let named = args.files.iter().find_map(|f| f.strip_prefix(&format!("{}=", field.name)));
-                let only = (needed.len() == 1 && args.files.len() == 1).then(|| args.files[0].as_str());
+                let named = files.iter().find_map(|f| f.strip_prefix(&format!("{}=", field.name)));
+                let only = (needed.len() == 1 && files.len() == 1).then(|| files[0].as_str());
                 let Some(file) = named.or(only) else {
-                    let text = format!("no file for the input `{0}`: --data {0}=FILE", field.name);
+                    let text = format!("no file for the input `{0}`: {option} {0}=FILE", field.name);
                     return Err(Failure::Usage(text));
                 };
                 field.path = PathBuf::from(file);
@@ -141,9 +142,9 @@ fn recipe(args: &Args, run: &Run, needed: &[&str]) -> Result<Recipe, Failure> {
         }
         Source::Text { path, fields, .. } => {
             fields.retain(|field| needed.contains(&field.name.as_str()));
-            match &args.files[..] {
+            match files {
                 [file] => *path = PathBuf::from(file),
-                [] | [..] => return Err(Failure::Usage("expected one text: --data FILE".into())),
+                [] | [..] => return Err(Failure::Usage(format!("expected one text: {option} FILE"))),
             }
         }
     }

@@ -36,6 +36,6 @@ pub use recipe::{
     Arithmetic, CsvField, FieldShape, IdxField, Longer, Origin, Part, Recipe, Source, Stage, StageKind,
     TextContent, TextField, TextPart, Tokens, Unit, VocabularySource, Windows,
 };
-pub use text::inspect as inspect_text;
+pub use text::{inspect as inspect_text, vocabulary};
 pub use tokenizer::{CAN_READ as CAN_READ_TOKENIZERS, inspect as inspect_tokenizer};
 pub use vocabulary::{Counts, END, PAD, RESERVED, START, UNKNOWN, Vocabulary, vocabulary_size};

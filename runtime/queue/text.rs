@@ -337,13 +337,22 @@ impl<'a> Vocabularies<'a> {
         if let Some((_, vocabulary)) = self.0.iter().find(|(known, _)| *known == source) {
             return Ok(Rc::clone(vocabulary));
         }
-        let vocabulary = Rc::new(count(source, text)?);
+        let vocabulary = Rc::new(count(source, Some(text))?);
         self.0.push((source, Rc::clone(&vocabulary)));
         Ok(vocabulary)
     }
 }
 
-fn count(source: &VocabularySource, text: &Text) -> Result<Vocabulary, DataError> {
+/// Counts what a vocabulary is made of and makes it.
+///
+/// # Errors
+/// Whatever is wrong with the files; a source that holds no counts.
+pub fn vocabulary(source: &VocabularySource) -> Result<Vocabulary, DataError> {
+    count(source, None)
+}
+
+/// `text`: a file that is open already.
+fn count(source: &VocabularySource, text: Option<&Text>) -> Result<Vocabulary, DataError> {
     let (unit, over, size, least) = match source {
         VocabularySource::Counted { unit, over, size, least } => (*unit, over, *size, *least),
         VocabularySource::File { origin, .. } => {
@@ -359,11 +368,10 @@ fn count(source: &VocabularySource, text: &Text) -> Result<Vocabulary, DataError
             Ok(())
         };
         let whole = *part == Part::Whole;
-        if *path == text.asked {
-            text.for_each_row(*origin, add, whole)?;
-        } else {
-            Text::read(path, *origin)?.for_each_row(*origin, add, whole)?;
-        }
+        match text.filter(|text| text.asked == *path) {
+            Some(text) => text.for_each_row(*origin, add, whole)?,
+            None => Text::read(path, *origin)?.for_each_row(*origin, add, whole)?,
+        };
         all.push(counter.finish());
     }
     let all: Vec<&Counts> = all.iter().collect();

@@ -65,7 +65,12 @@ pub(super) fn shift<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
         let number = checker.spread(number, &ty.axes, call.span)?;
         checker.emit(Op::Select, &[first, number, cut], call.span)
     })();
-    shifted.map_or(Value::Unknown, Value::Tensor)
+    let Some(shifted) = shifted else { return Value::Unknown };
+    if by == 1 && axis == 1 {
+        // What a decoder makes is seen through this alone.
+        checker.build.model.shifts.push((shifted, x));
+    }
+    Value::Tensor(shifted)
 }
 
 /// A tensor with a number beyond the ends of examples, along the axes that are ragged; itself where none is.
