@@ -76,6 +76,8 @@ impl Building {
             updates: vec![],
             bindings: vec![],
             hints: vec![],
+            shifts: vec![],
+            decoders: vec![],
         };
         let mut building = Building { model, region: RegionId(0) };
         building.region("Digits", RegionKind::Model);
