@@ -91,7 +91,6 @@ impl<'m> Machine<'m> {
     /// # Errors
     /// What this machine cannot do.
     pub fn program(&mut self, graph: &Graph) -> Result<Program, MachineError> {
-        supported(graph).map_err(|unsupported| MachineError::Words(unsupported.to_string()))?;
         self.load(lower(graph, &self.layout, &LowerOptions::default()), graph)
     }
 
