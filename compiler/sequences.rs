@@ -43,12 +43,18 @@ impl<'a, 'm> Sequences<'a, 'm> {
         decoder: &Decoder,
         steps: Steps<'m>,
         binding: &[u64],
-        inputs: Vec<(String, Tensor)>,
+        mut inputs: Vec<(String, Tensor)>,
     ) -> Sequences<'a, 'm> {
-        let sequence = model.inputs[decoder.input.0 as usize].ty.clone();
+        let input = &model.inputs[decoder.input.0 as usize];
+        let sequence = input.ty.clone();
         let Size::Free(examples) = sequence.axes[0].size else {
             unreachable!("the checker takes no decoder whose examples are counted in the spec")
         };
+        // Of the sequence, which is yet to be made, one position is looked at, and nothing in it.
+        let rows = binding[examples.0 as usize] as usize;
+        let ones = Tensor::from_i32(&[rows], &vec![1; rows]).expect("one number a row");
+        inputs.push((format!("{}.length", input.name), ones));
+        inputs.push((input.name.clone(), Tensor::zeros(sequence.dtype, &[rows, 1])));
         Sequences {
             machine,
             steps,

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use strata_grammar::ast::{
-    Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, Ident, IndexItem, Statement, StatementKind, Target,
-    TypeExpr,
+    Block, DeclareKind, Definition, Expr, ExprKind, FamilyRef, Ident, IndexItem, Statement, StatementKind,
+    Target, TypeExpr,
 };
 use strata_grammar::{Code, Diagnostic, Span};
 

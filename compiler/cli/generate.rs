@@ -160,10 +160,7 @@ impl<'m> Job<'_, 'm> {
             binding[free.0 as usize] = examples as u64;
         }
         let own = batch.iter().flat_map(|batch| &batch.tensors);
-        let mut inputs: Vec<(String, Tensor)> = own.map(|(n, t)| (n.to_string(), t.clone())).collect();
-        // Each step is one position, and it is there.
-        let ones = Tensor::from_i32(&[examples], &vec![1; examples]).expect("one number an example");
-        inputs.push((format!("{}.length", sequence.name), ones));
+        let inputs: Vec<(String, Tensor)> = own.map(|(n, t)| (n.to_string(), t.clone())).collect();
         let rules = Rules {
             strategy: self.decoder.strategy.clone(),
             stop: self.decoder.stop,
