@@ -1,0 +1,84 @@
+//! Steps of a decoder against the whole model: the scores of each position are the same, on this machine's code.
+
+use std::sync::Arc;
+
+use strata::decode::Steps;
+use strata::machine::{Machine, binding};
+use strata::model::Model;
+use strata::sequences::Sequences;
+use strata_runtime::generate::Decoder as _;
+use strata_runtime::queue::{Batch, Cursor};
+use strata_runtime::Tensor;
+use strata_tests::random::Choices;
+use strata_tests::trial::model;
+
+const ROWS: usize = 3;
+const LENGTH: usize = 5;
+const CLASSES: usize = 6;
+
+/// The scores of a whole sequence, and what steps give for it; other rows run along in another order.
+fn compare(model: &Model, others: Vec<(&str, Tensor)>) {
+    let mut choices = Choices::new(3);
+    let tokens: Vec<i32> = (0..ROWS * LENGTH).map(|_| choices.below(CLASSES) as i32).collect();
+    let text = Tensor::from_i32(&[ROWS, LENGTH], &tokens).expect("it fits");
+    let lengths = Tensor::from_i32(&[ROWS], &[LENGTH as i32; ROWS]).expect("it fits");
+    let mut tensors: Vec<(Arc<str>, Tensor)> = vec![("text".into(), text), ("text.length".into(), lengths)];
+    tensors.extend(others.iter().map(|(name, tensor)| (Arc::from(*name), tensor.clone())));
+    let batch = Batch { tensors, examples: ROWS, epoch: 0, ends_epoch: false, cursor: Cursor::default() };
+    let mut machine = Machine::new(model, 7, 2).expect("threads start");
+    let program = machine.predictor(&batch.shapes(), &["scores".into()]).expect("it compiles");
+    let whole = machine.carry_out(&program, &batch, 0).expect("it runs").remove(0);
+    let whole = whole.as_f32().expect("scores are f32").to_vec();
+    let decoder = model.decoders[0].clone();
+    let steps = Steps::new(model, &decoder).expect("it can be made step by step");
+    let sizes = binding(model, &batch.shapes()).expect("it fits");
+    let inputs = others.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
+    let mut sequences = Sequences::new(&mut machine, model, &decoder, steps, &sizes, inputs);
+    let mut scores = sequences.begin().expect("the first step runs");
+    // Which example each row belongs to: at first in order, then turned round, and once doubled.
+    let mut owners: Vec<usize> = (0..ROWS).collect();
+    for at in 0..LENGTH {
+        for (row, owner) in owners.iter().enumerate() {
+            let expected = &whole[(owner * LENGTH + at) * CLASSES..][..CLASSES];
+            for (a, b) in scores.row(row).iter().zip(expected) {
+                assert!((a - b).abs() < 1e-5, "position {at}, row {row}: {:?} for {expected:?}", scores.row(row));
+            }
+        }
+        let from: Vec<usize> = match at {
+            1 => (0..owners.len()).chain([0]).collect(),
+            _ => (0..owners.len()).rev().collect(),
+        };
+        owners = from.iter().map(|row| owners[*row]).collect();
+        let next: Vec<u32> = owners.iter().map(|owner| tokens[owner * LENGTH + at] as u32).collect();
+        scores = sequences.next(&from, &next).expect("a step runs");
+    }
+}
+
+#[test]
+fn two_layers_carry_their_states() {
+    let body = "input text: i32[batch, time]
+        x = embedding(shift(text, with: START), 6, 4)
+        a, _ = lstm(x, 5)
+        b, _ = gru(dense(a, 3) |> tanh, 4)
+        scores = dense(dropout(b, rate: 0.5), 6)
+        loss cross_entropy(scores, text)
+        generate text { greedy; at most 9 }";
+    compare(&model("", body), Vec::new());
+}
+
+#[test]
+fn an_encoder_is_run_once_and_attended_to() {
+    let body = "input source: f32[batch, place, 3]
+        input text: i32[batch, ragged time]
+        e, state = lstm(source, 5)
+        d, _ = lstm(embedding(shift(text, with: START), 6, 4), 5, from: state)
+        weights = softmax(attend(d, e, 7), axis: -1)
+        seen = weights @ e
+        scores = dense(d + seen, 6)
+        loss cross_entropy(scores, text)
+        generate text { beam 2; at most place + 1 }";
+    let mut choices = Choices::new(9);
+    let numbers: Vec<f32> = (0..ROWS * 4 * 3).map(|_| choices.below(200) as f32 / 100.0 - 1.0).collect();
+    let source = Tensor::from_f32(&[ROWS, 4, 3], &numbers).expect("it fits");
+    compare(&model("", body), vec![("source", source)]);
+}
