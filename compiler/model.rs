@@ -219,6 +219,9 @@ pub struct Model {
     pub regions: Vec<Region>,
     /// What training lowers: a scalar, the mean over the batch.
     pub loss: Option<ValueId>,
+    /// How much a batch counts in a mean over batches: how many positions of its ragged axes the loss is a mean over.
+    /// Without one, its examples count.
+    pub weight: Option<ValueId>,
     /// What evaluation reports.
     pub metrics: Vec<Metric>,
     /// States' new values, also those of the optimizer once `train` was checked, and parameters' new values.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use strata_runtime::train::Phase;
+use strata_runtime::train::WEIGHT;
 
 use crate::graph::{Graph, OriginId, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable, When};
@@ -20,7 +21,11 @@ pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -
     let mut unfolding = Unfolding::new(model, binding, phase);
     let outputs = match phase {
         Phase::Train => measures(model).into_iter().chain(model.watched.iter().cloned()).collect(),
-        Phase::Gather | Phase::Evaluate => measures(model),
+        Phase::Gather => measures(model),
+        Phase::Evaluate => {
+            let weight = model.weight.map(|value| (WEIGHT.to_string(), value));
+            weight.into_iter().chain(measures(model)).collect()
+        }
         Phase::Predict => {
             let named = |name: &String| model.bindings.iter().rev().find(|(n, _)| n == name).cloned();
             wanted.iter().filter_map(named).collect()

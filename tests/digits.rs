@@ -70,6 +70,7 @@ impl Building {
             origins: vec![],
             regions: vec![],
             loss: None,
+            weight: None,
             metrics: vec![],
             watched: vec![],
             averages: vec![],

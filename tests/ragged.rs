@@ -224,3 +224,23 @@ fn positions_among_places_of_their_own() {
         }
     }
 }
+
+#[test]
+fn batches_count_by_their_steps() {
+    let body = "input x: f32[batch, ragged time, 4]\n input label: i32[batch, time]\n z = x |> dense(5)\n \
+                loss cross_entropy(z, label) + 0.5 * mean(mean(z, axis: -1))";
+    let both = [Sequences::floats("x", &[4]), Sequences::labels("label", 5.0)];
+    let weight = |trial: &Trial| {
+        let graph = strata::unfold::unfold(&trial.model, &trial.binding, Phase::Evaluate, &[]);
+        let found = strata::reference::step(&graph, &trial.environment).0;
+        found
+            .into_iter()
+            .find(|(name, _)| name == strata_runtime::train::WEIGHT)
+            .map(|(_, value)| value.data[0])
+    };
+    let all = trial(body, &both, |s| s.all("one"), &LENGTHS);
+    assert_eq!(weight(&all), Some(LENGTHS.iter().sum::<usize>() as f64));
+    // Means over different things have no common number of steps: examples count.
+    let mixed = format!("{body} + mean(mean(z, axis: [1, 2]))");
+    assert_eq!(weight(&trial(&mixed, &both, |s| s.all("one"), &LENGTHS)), None);
+}

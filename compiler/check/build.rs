@@ -40,6 +40,8 @@ pub(super) struct Builder {
     pub(super) over: HashSet<ValueId>,
     /// The last value of each state, by the sequence of all.
     pub(super) lasts: HashMap<ValueId, ValueId>,
+    /// Means over ragged axes: over how many positions each is, and of which axes.
+    pub(super) means: HashMap<ValueId, (ValueId, String)>,
     /// Axes along which each example has its own length.
     pub(super) ragged: Vec<Ragged>,
     /// States' new values that are computed in the recurrences being elaborated, the innermost last.
@@ -85,6 +87,7 @@ impl Builder {
             origins: Vec::new(),
             regions: Vec::new(),
             loss: None,
+            weight: None,
             metrics: Vec::new(),
             watched: Vec::new(),
             averages: Vec::new(),
@@ -108,6 +111,7 @@ impl Builder {
             slots: Vec::new(),
             over: HashSet::new(),
             lasts: HashMap::new(),
+            means: HashMap::new(),
             ragged: Vec::new(),
             turn_updates: Vec::new(),
         }
@@ -313,6 +317,7 @@ pub(super) fn tensors(value: &Value<'_>) -> Vec<ValueId> {
         Value::Tensor(id) => vec![*id],
         Value::Tuple(members) | Value::List(members) => members.iter().flat_map(tensors).collect(),
         Value::Unknown
+        | Value::Parts(_)
         | Value::Axis(_)
         | Value::Int(_)
         | Value::Size(_)

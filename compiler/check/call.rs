@@ -7,6 +7,7 @@ use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::intrinsics::Call;
 use super::layer::join;
+use super::model_call::taken_by_model;
 use super::signature::{Kind, Taken, lone_name, taken};
 use super::value::{Bound, Layer, Partial, Value};
 use super::{Checker, name_of};
@@ -171,8 +172,9 @@ impl<'a> Checker<'a> {
                 self.supply(layer, intrinsic.params, arranged, site)
             }
             Layer::Model(definition) => {
-                self.not_yet(site.span, &format!("calling the model `{}` as a layer", name_of(definition)));
-                Value::Unknown
+                let params = taken_by_model(definition);
+                let arranged = self.arrange(name_of(definition), &params, false, args, piped, site.span);
+                self.supply(layer, &params, arranged, site)
             }
             Layer::Partial(partial) => self.complete(partial, args, piped, site),
             Layer::Joined(first, second) => {
@@ -576,7 +578,11 @@ impl<'a> Checker<'a> {
                 }
                 result
             }
-            Layer::Partial(_) | Layer::Joined(..) | Layer::Shared { .. } | Layer::Model(_) => {
+            Layer::Model(definition) => {
+                let Some(naming) = self.naming(name_of(definition), site) else { return Value::Unknown };
+                self.call_model(definition, slots, naming, site.span)
+            }
+            Layer::Partial(_) | Layer::Joined(..) | Layer::Shared { .. } => {
                 unreachable!("only what has parameters of its own is called with slots")
             }
         }

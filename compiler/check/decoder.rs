@@ -29,6 +29,10 @@ pub(super) struct Draft {
 
 impl<'a> Checker<'a> {
     pub(super) fn generate(&mut self, name: &'a Ident, rules: &'a [GenerateRule], span: Span) {
+        if self.frame().given.is_some() {
+            // A model that is called as a layer makes nothing.
+            return;
+        }
         let head = Span { end: span.start.saturating_add(8).min(span.end), ..span };
         if !self.frame().is_model {
             self.misplaced(

@@ -404,6 +404,7 @@ impl<'a> Checker<'a> {
             }
             Value::Tuple(members) | Value::List(members) => self.pick(members, items, span),
             Value::Tensor(x) => self.slices(*x, items, span),
+            Value::Parts(parts) => self.part_of(parts, items, span),
             other => {
                 let what = self.quote(base.span).unwrap_or_else(|| "this".into());
                 let message = format!("{what} is {}, which has no members", other.kind());
@@ -413,7 +414,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn index_values(&mut self, items: &'a [IndexItem]) -> Vec<Value<'a>> {
+    pub(super) fn index_values(&mut self, items: &'a [IndexItem]) -> Vec<Value<'a>> {
         let one = |item: &'a IndexItem, checker: &mut Self| match item {
             IndexItem::All(_) => Value::Range(0, i64::MAX),
             IndexItem::Expr(expr) => checker.eval(expr),

@@ -1,6 +1,6 @@
 //! The body of a model or layer, elaborated with its parameters bound.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use strata_grammar::ast::{Definition, Train};
@@ -44,6 +44,12 @@ pub(super) struct Frame<'a> {
     pub(super) frozen: bool,
     /// The call that led here.
     pub(super) call: Option<Span>,
+    /// What the inputs are, where it is the body of a model that is called as a layer.
+    pub(super) given: Option<HashMap<String, Value<'a>>>,
+    /// What was bound last; the value of a group.
+    pub(super) last_bound: Option<Value<'a>>,
+    /// The values of groups.
+    pub(super) parts: BTreeMap<String, Value<'a>>,
     /// How many recurrences of this body are being elaborated, one in the other.
     pub(super) scans: usize,
 }
@@ -86,6 +92,9 @@ impl<'a> Frame<'a> {
             shared: false,
             frozen: false,
             call: None,
+            given: None,
+            last_bound: None,
+            parts: BTreeMap::new(),
             scans: 0,
         }
     }
@@ -139,6 +148,7 @@ impl<'a> Checker<'a> {
             self.optimize(train);
         }
         self.check_turns_over();
+        self.build.model.weight = self.weight_of_loss();
         self.frames.pop();
         self.stopped = false;
         let builder = std::mem::replace(&mut self.build, Builder::new(""));

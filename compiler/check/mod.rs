@@ -23,6 +23,7 @@ mod init;
 mod intrinsics;
 mod layer;
 mod microbatch;
+mod model_call;
 mod names;
 mod optimizer;
 mod parameters;

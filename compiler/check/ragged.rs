@@ -4,6 +4,8 @@
 //! as long as it has both axes; where such an axis (or that of the examples) is combined, what lies beyond the ends is
 //! replaced by a number that does not matter.
 
+use std::collections::HashSet;
+
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
@@ -200,6 +202,42 @@ impl<'a> Checker<'a> {
             return Some(count);
         }
         self.emit(Op::Broadcast { axes: rest, from }, &[count], span)
+    }
+
+    /// Remembers how many positions a single number is the mean of, where it is one over ragged axes.
+    pub(super) fn note_mean(&mut self, mean: ValueId, of: &Type, axes: &[usize], count: ValueId) {
+        let places = self.build.ragged_places(of);
+        if self.ty(mean).rank() > 0 || places.is_empty() {
+            return;
+        }
+        let plain =
+            axes.iter().filter(|at| !places.iter().any(|place| [place.axis, place.batch].contains(at)));
+        let sizes: Vec<&Size> = plain.map(|at| &of.axes[*at].size).collect();
+        let which: Vec<usize> = places.iter().map(|place| place.which).collect();
+        self.build.means.insert(mean, (count, format!("{which:?} {sizes:?}")));
+    }
+
+    /// How many positions the loss is a mean over, where all means that it is made of are over the same.
+    pub(super) fn weight_of_loss(&self) -> Option<ValueId> {
+        let build = &self.build;
+        let mut waiting = vec![build.model.loss?];
+        let mut found: Option<&(ValueId, String)> = None;
+        let mut seen = HashSet::new();
+        while let Some(value) = waiting.pop() {
+            if !seen.insert(value) {
+                continue;
+            }
+            if let Some(mean) = build.means.get(&value) {
+                if found.is_some_and(|(_, kind)| *kind != mean.1) {
+                    return None;
+                }
+                found = Some(mean);
+            } else if self.ty(value).rank() == 0 {
+                // Single numbers made of single numbers.
+                waiting.extend(&build.model.values[value.0 as usize].args);
+            }
+        }
+        found.map(|(count, _)| *count)
     }
 
     /// `x` without the mark of a ragged axis where the examples are combined.

@@ -838,6 +838,7 @@ fn stack_value<'a>(value: &Value<'a>, stacks: &HashMap<ValueId, ValueId>) -> Val
         Value::Tuple(members) => Value::Tuple(all(members)),
         Value::List(members) => Value::List(all(members)),
         Value::Unknown
+        | Value::Parts(_)
         | Value::Axis(_)
         | Value::Int(_)
         | Value::Size(_)

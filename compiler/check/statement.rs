@@ -73,6 +73,9 @@ impl<'a> Checker<'a> {
     }
 
     fn input(&mut self, name: &'a Ident, ty: &'a TypeExpr, span: Span) {
+        if self.frame().given.is_some() {
+            return self.given_input(name, ty);
+        }
         if !self.frame().is_model {
             let help = format!(
                 "give the layer a parameter: `({}: {})`",
@@ -307,6 +310,9 @@ impl<'a> Checker<'a> {
     }
 
     fn loss(&mut self, expr: &'a Expr, span: Span) {
+        if self.frame().given.is_some() {
+            return;
+        }
         if !self.frame().is_model {
             self.misplaced(
                 span,
@@ -359,6 +365,9 @@ impl<'a> Checker<'a> {
     }
 
     fn metric(&mut self, expr: &'a Expr, span: Span) {
+        if self.frame().given.is_some() {
+            return;
+        }
         if !self.frame().is_model {
             self.misplaced(
                 span,
@@ -589,7 +598,11 @@ impl<'a> Checker<'a> {
         let inner: Vec<(String, u32)> =
             inner.map(|(key, n)| (key[path.len() + 2..].to_string(), *n)).collect();
         self.frame().counters.extend(inner);
+        self.frame().last_bound = None;
         self.block(body);
+        if let Some(value) = self.frame().last_bound.clone() {
+            self.frame().parts.insert(text, value);
+        }
         let frame = self.frame();
         let counted = std::mem::take(&mut frame.counters);
         (frame.path, frame.region, frame.counters) = before;
@@ -697,6 +710,7 @@ impl<'a> Checker<'a> {
         };
         let text = member_text(&name.name.text, &index);
         self.hint(name.span, text.clone(), &value, None);
+        self.frame().last_bound = Some(value.clone());
         if self.frame().is_model
             && let [id] = tensors(&value)[..]
         {

@@ -1,5 +1,6 @@
 //! What an expression can stand for while a model is checked.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use strata_grammar::Span;
@@ -21,6 +22,8 @@ pub(super) enum Value<'a> {
     Tuple(Rc<[Value<'a>]>),
     /// `[a, b]`
     List(Rc<[Value<'a>]>),
+    /// What a called model computes, by the names of its groups and bindings.
+    Parts(Rc<BTreeMap<String, Value<'a>>>),
     /// A size and maybe a name.
     Axis(Axis),
     /// A whole number.
@@ -124,6 +127,7 @@ impl Value<'_> {
             Value::Tensor(_) | Value::Pending(_) => "a tensor",
             Value::Tuple(_) => "a tuple",
             Value::List(_) => "a list",
+            Value::Parts(_) => "all that a model computes",
             Value::Axis(_) => "an axis",
             Value::Int(_) | Value::Size(_) => "a whole number",
             Value::Float(_) => "a number",
@@ -151,6 +155,7 @@ impl Value<'_> {
             | Value::Tensor(_)
             | Value::Tuple(_)
             | Value::List(_)
+            | Value::Parts(_)
             | Value::Size(_)
             | Value::Bool(_)
             | Value::Text(_)

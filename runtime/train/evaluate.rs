@@ -14,17 +14,26 @@ pub struct Weighted {
     pub outputs: Outputs,
     /// How many examples they run over.
     pub examples: usize,
+    /// How much all of them count: their number, or what the batches say by [`WEIGHT`].
+    weight: f64,
 }
+
+/// The output by which a batch says how much its means count, where that is not by its examples: the positions of
+/// sequences, each as long as it is.
+pub const WEIGHT: &str = "weight";
 
 impl Weighted {
     /// Takes in the means over a batch.
-    pub fn add(&mut self, outputs: Outputs, examples: usize) {
+    pub fn add(&mut self, mut outputs: Outputs, examples: usize) {
+        let said = outputs.iter().position(|(name, _)| &**name == WEIGHT);
+        let weight = said.map_or(examples as f64, |at| outputs.remove(at).1);
         if self.outputs.is_empty() {
             self.outputs = outputs.iter().map(|(name, _)| (Arc::clone(name), 0.0)).collect();
         }
         self.examples += examples;
         // Moving the mean keeps equal values equal, however many batches there are.
-        let part = examples as f64 / self.examples as f64;
+        self.weight += weight;
+        let part = if self.weight > 0.0 { weight / self.weight } else { 0.0 };
         for ((_, mean), (_, value)) in self.outputs.iter_mut().zip(outputs) {
             *mean += (value - *mean) * part;
         }

@@ -24,7 +24,7 @@ use crate::Tensor;
 use crate::queue::{Batch, Cursor, DataError, Feed, Input};
 
 pub use divergence::{Divergence, Suspect};
-pub use evaluate::{Weighted, evaluate};
+pub use evaluate::{WEIGHT, Weighted, evaluate};
 pub use machine::{Machine, MachineError, Outputs, Phase, Turn};
 pub use programs::Programs;
 pub use schedule::{Every, Stop, total_steps};
@@ -272,7 +272,7 @@ impl<'a, M: Machine> Crank<'a, M> {
                 continue;
             }
             let found = evaluate(self.machine, &mut self.programs, &job.input, place.step, hooks.asked)?;
-            let Some(Weighted { outputs, examples }) = found else {
+            let Some(Weighted { outputs, examples, .. }) = found else {
                 // Kept as a state that still owes this evaluation.
                 self.keep(hooks)?;
                 return Ok(Some(End::Asked));

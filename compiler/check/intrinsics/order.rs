@@ -4,10 +4,11 @@ use strata_grammar::{Code, Diagnostic, Span};
 
 use super::{Call, given, int, truth};
 use crate::check::Checker;
+use crate::check::ragged::extreme;
 use crate::check::shapes::axis_text;
 use crate::check::value::{Bound, Value};
 use crate::graph::ValueId;
-use crate::ops::Op;
+use crate::ops::{Op, Reduction};
 use crate::types::Size;
 
 /// `order(x, axis:, descending:)`: where the elements stand when sorted.
@@ -28,7 +29,11 @@ fn ordered<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueId, u
     let (x, _) = checker.tensor_argument(call, 0)?;
     let axis = checker.axis_argument(call, 1, x)?;
     let count = checker.ty(x).axes[axis].size.clone();
-    let places = checker.emit(Op::Order { axis, descending: truth(call, 2), count }, &[x], call.span)?;
+    // What lies beyond the ends of examples comes last.
+    let descending = truth(call, 2);
+    let last = extreme(checker.ty(x).dtype, if descending { Reduction::Max } else { Reduction::Min });
+    let x = checker.ends(x, &[axis], last, call.span)?;
+    let places = checker.emit(Op::Order { axis, descending, count }, &[x], call.span)?;
     Some((x, axis, places))
 }
 
@@ -66,6 +71,8 @@ pub(super) fn top_k<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
             return Value::Unknown;
         }
     }
+    let lowest = extreme(checker.ty(x).dtype, Reduction::Max);
+    let Some(x) = checker.ends(x, &[axis], lowest, call.span) else { return Value::Unknown };
     let order = Op::Order { axis, descending: true, count: Size::Known(count) };
     let Some(places) = checker.emit(order, &[x], call.span) else { return Value::Unknown };
     match picked(checker, x, places, axis, call.span) {
@@ -101,6 +108,7 @@ fn picked(
 pub(super) fn cumulate<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
     let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     let Some(axis) = checker.axis_argument(call, 1, x) else { return Value::Unknown };
+    let Some(x) = checker.ends(x, &[axis], 0.0, call.span) else { return Value::Unknown };
     let op = Op::Cumulate { axis, exclusive: truth(call, 2), reverse: truth(call, 3) };
     checker.tensor(op, &[x], call.span)
 }

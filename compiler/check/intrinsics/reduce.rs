@@ -41,7 +41,10 @@ pub(super) fn reduce<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a
     if is_mean {
         let Some(count) = checker.count_along(&ty, &axes, call.span) else { return Value::Unknown };
         match checker.emit(Op::Binary(Binary::Div), &[result, count], call.span) {
-            Some(mean) => result = mean,
+            Some(mean) => {
+                checker.note_mean(mean, &ty, &axes, count);
+                result = mean;
+            }
             None => return Value::Unknown,
         }
     }
