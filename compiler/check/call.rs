@@ -538,9 +538,8 @@ impl<'a> Checker<'a> {
                 (name_of(definition), declared.map(|p| p.span))
             }
             Layer::Intrinsic(intrinsic) => (intrinsic.name, None),
-            Layer::Model(_) | Layer::Partial(_) | Layer::Joined(..) | Layer::Shared { .. } => {
-                ("this layer", None)
-            }
+            Layer::Model(definition) => (name_of(definition), None),
+            Layer::Partial(_) | Layer::Joined(..) | Layer::Shared { .. } => ("this layer", None),
         };
         let message = format!("`{callee}` needs `{}`: {}", param.name, param.kind.wants());
         let mut found = Diagnostic::error(Code::MissingArgument, span, message)

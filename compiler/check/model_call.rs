@@ -86,6 +86,9 @@ impl<'a> Checker<'a> {
         self.block(&definition.body);
         let frame = self.frames.pop().expect("pushed above");
         self.leave();
+        if frame.returned.is_some() {
+            return Value::Unknown;
+        }
         let mut parts: BTreeMap<String, Value<'a>> = BTreeMap::new();
         for (name, binding) in &frame.scope.names {
             if matches!(binding.value, Value::Tensor(_) | Value::Tuple(_) | Value::List(_)) {
@@ -103,7 +106,12 @@ impl<'a> Checker<'a> {
             Some(value) => {
                 let span = self.frame().call.unwrap_or(name.span);
                 let whose = format!("the input `{}`", name.text);
-                self.match_type(ty, value, span, &whose).unwrap_or(Value::Unknown)
+                let fits = self.match_type(ty, value, span, &whose);
+                if fits.is_none() {
+                    // Nothing more is said of this call.
+                    self.frame().returned = Some(Value::Unknown);
+                }
+                fits.unwrap_or(Value::Unknown)
             }
             None => Value::Unknown,
         };
