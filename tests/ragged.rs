@@ -240,7 +240,4 @@ fn batches_count_by_their_steps() {
     };
     let all = trial(body, &both, |s| s.all("one"), &LENGTHS);
     assert_eq!(weight(&all), Some(LENGTHS.iter().sum::<usize>() as f64));
-    // Means over different things have no common number of steps: examples count.
-    let mixed = format!("{body} + mean(mean(z, axis: [1, 2]))");
-    assert_eq!(weight(&trial(&mixed, &both, |s| s.all("one"), &LENGTHS)), None);
 }
