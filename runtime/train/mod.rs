@@ -246,7 +246,7 @@ impl<'a, M: Machine> Crank<'a, M> {
         if self.snapshot.is_old() {
             self.retake()?;
         }
-        let Weighted { outputs, examples } = update.means();
+        let Weighted { outputs, examples, .. } = update.means();
         let Batch { epoch, ends_epoch, .. } = batch;
         (hooks.event)(&Event::Step { place: self.progress.at, epoch, ends_epoch, outputs, examples });
         Ok(())
