@@ -3,6 +3,7 @@
 pub mod ast;
 pub mod diagnostic;
 mod encoding;
+pub mod habits;
 pub mod lex;
 mod parse;
 mod print;

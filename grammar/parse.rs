@@ -6,6 +6,7 @@
 mod explain;
 mod expression;
 mod item;
+mod repair;
 mod statement;
 
 use std::iter::{Filter, Peekable};
@@ -26,6 +27,10 @@ struct Grammar;
 /// How many times a text's length may be read again for recovery. Only broken blocks nested in broken blocks ask for
 /// more than once.
 const AGAIN: usize = 4;
+
+/// So many bytes are read in a file to find out how its broken statements were meant: some hundred slips, a
+/// fraction of a second.
+const REPAIRS: usize = 200_000;
 
 /// A tree, and what was wrong with its text.
 #[derive(Clone, Debug)]
@@ -55,6 +60,7 @@ pub fn parse(file: FileId, source: &Source) -> Parsed {
         diagnostics: scanned.diagnostics,
         operators: 0,
         again: AGAIN * text.len() + 1000,
+        repairs: REPAIRS,
     };
     let items = match Grammar::parse(Rule::file, stretch.text) {
         Ok(pairs) => builder.items(stretch, pairs),
@@ -132,6 +138,8 @@ struct Builder<'a> {
     operators: usize,
     /// How many more bytes may be read again in order to keep what stands inside of something broken.
     again: usize,
+    /// How many more bytes may be read to find out how broken statements were meant.
+    repairs: usize,
 }
 
 impl Builder<'_> {

@@ -164,7 +164,13 @@ impl Repair<'_> {
 
     fn open_text(&mut self, at: usize, line: usize) {
         let message = "this text is never closed: expected `\"` before the end of the line";
-        self.say(at, line, Diagnostic::error(Code::SyntaxError, self.span(at), message));
+        let rest = &self.bytes[at + 1..];
+        // A path or a word: what follows it on its line is no part of it.
+        let length = rest.iter().position(|&b| matches!(b, b'\n' | b',' | b')' | b']')).unwrap_or(rest.len());
+        let text = rest[..length].trim_ascii_end().len();
+        let end = Span::new(self.file, at + 1 + text, at + 1 + text);
+        let found = Diagnostic::error(Code::SyntaxError, self.span(at), message);
+        self.say(at, line, found.help("close it: write `\"` at its end").edit(end, "\""));
     }
 
     /// What the first token of a line says about brackets still open.
@@ -214,12 +220,18 @@ impl Repair<'_> {
         self.out[newline] = BLOCK_BEGINS;
         let end =
             self.bytes[..newline].iter().rposition(|b| !b.is_ascii_whitespace()).map_or(0, |last| last + 1);
-        let span = Span::new(self.file, end, end);
+        // `model Net:` as in Python.
+        let colon = end > 0 && self.bytes[end - 1] == b':';
+        if colon {
+            self.out[end - 1] = b' ';
+        }
+        let span = Span::new(self.file, end - usize::from(colon), end);
+        let help = if colon { "write `{` instead of `:`, and `}` after the block" } else { "add `{`: an indented line follows" };
         self.say(
             newline,
             line - 1,
             Diagnostic::error(Code::UnmatchedBracket, span, "expected `{` at the end of this line")
-                .help("add `{`: an indented line follows")
+                .help(help)
                 .edit(span, " {"),
         );
         self.push(Open { byte: b'{', at: newline, line: line - 1, indent: 0, too_deep: false });
@@ -277,6 +289,7 @@ impl Repair<'_> {
         let message = format!("expected `{expected}`, found `{found}`");
         let found = Diagnostic::error(Code::UnmatchedBracket, self.span(at), message)
             .label(self.span(open.at), format!("closes this `{}`", open.byte as char))
+            .help(format!("write `{expected}`"))
             .edit(self.span(at), expected);
         self.say(at, line, found);
     }
@@ -336,7 +349,39 @@ impl Repair<'_> {
         self.out[at] = BROKEN;
         self.reported.push(at);
         let message = format!("no open bracket that this `{}` could close", self.bytes[at] as char);
-        self.say(at, line, Diagnostic::error(Code::UnmatchedBracket, self.span(at), message));
+        let found = Diagnostic::error(Code::UnmatchedBracket, self.span(at), message);
+        self.say(at, line, found.help("take it out").edit(self.alone(at), ""));
+    }
+
+    /// The bracket at `at`, with its line where nothing else stands there.
+    fn alone(&self, at: usize) -> Span {
+        let start = self.bytes[..at].iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+        let rest = &self.bytes[at + 1..];
+        let end = at + 1 + rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |newline| newline + 1);
+        let blank = |range: std::ops::Range<usize>| self.bytes[range].iter().all(u8::is_ascii_whitespace);
+        if blank(start..at) && blank(at + 1..end) {
+            return Span::new(self.file, start, end);
+        }
+        self.span(at)
+    }
+
+    /// Where the partner of an open bracket was forgotten, and what to write there.
+    fn partner(&self, open: Open, here: usize) -> (Span, String) {
+        let at = |offset: usize| Span::new(self.file, offset, offset);
+        if open.byte != b'{' {
+            let extent = std::str::from_utf8(&self.bytes[open.at..here]).unwrap_or_default();
+            let code = lex(extent).filter(|token| token.kind != TokenKind::Comment).last();
+            let end = code.map_or(open.at + 1, |last| open.at + last.end);
+            return (at(end), (closer(open.byte) as char).to_string());
+        }
+        let start = self.bytes[..here].iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
+        let newline = if start == here || self.bytes[start..here].iter().all(u8::is_ascii_whitespace) {
+            ""
+        } else {
+            "\n"
+        };
+        let place = if newline.is_empty() { start } else { here };
+        (at(place), format!("{newline}{}}}\n", " ".repeat(open.indent)))
     }
 
     /// The innermost open bracket has no partner before `here`. A `(` or `[` is marked where it opens, and its
@@ -373,7 +418,10 @@ impl Repair<'_> {
             return; // was reported when it began
         }
         let message = format!("this `{}` is never closed", open.byte as char);
-        let mut found = Diagnostic::error(Code::UnmatchedBracket, self.span(open.at), message);
+        let (place, partner) = self.partner(open, here);
+        let mut found = Diagnostic::error(Code::UnmatchedBracket, self.span(open.at), message)
+            .help(format!("close it: write `{}`", partner.trim()))
+            .edit(place, partner);
         if here < self.bytes.len() {
             found =
                 found.label(self.span(here), format!("expected `{}` before this", closer(open.byte) as char));
@@ -386,6 +434,12 @@ impl Repair<'_> {
         if line != self.last_line {
             self.last_line = line;
             self.diagnostics.push(found);
+        } else if let Some(last) = self.diagnostics.last_mut()
+            && last.code == Code::UnmatchedBracket
+            && last.message == found.message
+        {
+            // `f(g(x`: one message, and both edits.
+            last.edits.extend(found.edits);
         }
         self.reported.push(at);
     }

@@ -1,12 +1,21 @@
 //! Near names: what a misspelt word may have meant.
 
-/// The candidate that `word` was probably meant to be, or `None` if nothing is near: one slip (a letter wrong,
-/// missing, extra or swapped with its neighbour) for every three letters, and never fewer than half of the
-/// letters right. Of equally near candidates the first wins.
+use crate::habits::called_here;
+
+/// The candidate that `word` was probably meant to be, or `None` if nothing is near: what another language calls so,
+/// or one slip (a letter wrong, missing, extra or swapped with its neighbour) for every three letters, and never fewer
+/// than half of the letters right. Of equally near candidates the first wins.
 pub fn did_you_mean<'a, I>(word: &str, candidates: I) -> Option<&'a str>
 where
     I: IntoIterator<Item = &'a str>,
 {
+    let candidates: Vec<&'a str> = candidates.into_iter().collect();
+    let habit = called_here(word).iter().find_map(|ours| candidates.iter().find(|known| *known == ours));
+    habit.copied().or_else(|| near(word, candidates))
+}
+
+/// By spelling alone.
+fn near<'a>(word: &str, candidates: Vec<&'a str>) -> Option<&'a str> {
     let letters: Vec<char> = word.chars().collect();
     if letters.is_empty() || letters.len() > 64 {
         return None;
@@ -60,5 +69,7 @@ mod tests {
         assert_eq!(did_you_mean("banana", words), None);
         assert_eq!(did_you_mean("relu", words), None);
         assert_eq!(did_you_mean("", words), None);
+        assert_eq!(did_you_mean("cat", ["cast", "concat"]), Some("concat"));
+        assert_eq!(did_you_mean("cat", ["cast"]), Some("cast"));
     }
 }

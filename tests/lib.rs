@@ -60,10 +60,48 @@ pub fn model_files(folder: &Path) -> Vec<PathBuf> {
 /// the code and the message. Columns 0 and 1, where the comment's own slashes stand, are written `//<` and `//<<`.
 /// Diagnostics in other files follow at the end.
 pub fn with_annotations(sources: &Sources, file: FileId, diagnostics: &[Diagnostic]) -> String {
+    let (here, elsewhere) = annotations(sources, file, diagnostics);
+    let mut out = String::new();
+    let mut here = here.into_iter().peekable();
+    for (number, line) in sources.get(file).text.split_inclusive('\n').enumerate() {
+        out += line;
+        while let Some(found) = here.next_if(|found| found.line <= number) {
+            end_line(&mut out);
+            out += &found.text;
+            out.push('\n');
+        }
+    }
+    for annotation in here.map(|found| found.text).chain(elsewhere) {
+        end_line(&mut out);
+        out += &annotation;
+        out.push('\n');
+    }
+    out
+}
+
+/// A diagnostic as a comment, and the line under which it stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Annotation {
+    /// The line to which the diagnostic points, from 0.
+    pub line: usize,
+    /// The column, from 0, in characters.
+    pub column: usize,
+    /// The comment, without a newline.
+    pub text: String,
+    /// Which of the diagnostics it is.
+    pub at: usize,
+}
+
+/// Diagnostics as comments: those in `file` in order of their places, then those in other files.
+pub fn annotations(
+    sources: &Sources,
+    file: FileId,
+    diagnostics: &[Diagnostic],
+) -> (Vec<Annotation>, Vec<String>) {
     let source = sources.get(file);
-    let mut here: Vec<(usize, usize, String)> = Vec::new();
+    let mut here = Vec::new();
     let mut elsewhere = Vec::new();
-    for found in diagnostics {
+    for (at, found) in diagnostics.iter().enumerate() {
         let what = match found.severity {
             Severity::Error => found.code.name().to_string(),
             Severity::Warning | Severity::Note => format!("{} {}", found.severity.name(), found.code.name()),
@@ -72,32 +110,19 @@ pub fn with_annotations(sources: &Sources, file: FileId, diagnostics: &[Diagnost
             elsewhere.push(format!("//> {}", Report::new(found, sources).short()));
             continue;
         }
-        let at = source.line_column(found.primary.span.start as usize);
-        let column = source.line(at.line).char_indices().take_while(|(byte, _)| *byte < at.column).count();
+        let place = source.line_column(found.primary.span.start as usize);
+        let column =
+            source.line(place.line).char_indices().take_while(|(byte, _)| *byte < place.column).count();
         let mark = match column {
             0 => "//<".to_string(),
             1 => "//<<".to_string(),
             _ => format!("//{}^", " ".repeat(column - 2)),
         };
-        here.push((at.line, column, format!("{mark} {what}: {}", found.message)));
+        let text = format!("{mark} {what}: {}", found.message);
+        here.push(Annotation { line: place.line, column, text, at });
     }
     here.sort();
-    let mut out = String::new();
-    let mut here = here.into_iter().peekable();
-    for (number, line) in source.text.split_inclusive('\n').enumerate() {
-        out += line;
-        while let Some((_, _, annotation)) = here.next_if(|(at, ..)| *at <= number) {
-            end_line(&mut out);
-            out += &annotation;
-            out.push('\n');
-        }
-    }
-    for annotation in here.map(|(_, _, annotation)| annotation).chain(elsewhere) {
-        end_line(&mut out);
-        out += &annotation;
-        out.push('\n');
-    }
-    out
+    (here, elsewhere)
 }
 
 fn end_line(out: &mut String) {

@@ -77,7 +77,14 @@ impl<'a> Checker<'a> {
         span: Span,
         name: Option<(String, Span)>,
     ) -> Value<'a> {
-        let Some(layer) = self.callee(callee) else {
+        if let Some(name) = lone_name(callee)
+            && self.find(&name.text).is_none()
+            && self.foreign_call(&name.text, args, piped.first().map(|bound| bound.span), span)
+        {
+            return Value::Unknown;
+        }
+        let piped_from = piped.first().map(|bound| bound.span).filter(|_| args.is_empty());
+        let Some(layer) = self.callee(callee, piped_from) else {
             // Names in the arguments are still looked up.
             for arg in args {
                 self.argument_alone(arg);
@@ -105,7 +112,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What is called.
-    fn callee(&mut self, callee: &'a Expr) -> Option<Rc<Layer<'a>>> {
+    fn callee(&mut self, callee: &'a Expr, piped: Option<Span>) -> Option<Rc<Layer<'a>>> {
         if let Some(name) = lone_name(callee) {
             let bound = self.frame().scope.get(&name.text).map(|b| (b.value.clone(), b.span));
             if let Some((Value::Layer(layer), _)) = bound {
@@ -117,7 +124,7 @@ impl<'a> Checker<'a> {
             return match bound {
                 Some((Value::Unknown, _)) => None,
                 Some((value, at)) => {
-                    self.not_callable(&value, callee.span, Some(at));
+                    self.not_callable(&value, callee.span, Some(at), piped);
                     None
                 }
                 None => {
@@ -130,19 +137,25 @@ impl<'a> Checker<'a> {
             Value::Layer(layer) => Some(layer),
             Value::Unknown => None,
             other => {
-                self.not_callable(&other, callee.span, None);
+                self.not_callable(&other, callee.span, None, None);
                 None
             }
         }
     }
 
-    fn not_callable(&mut self, value: &Value<'a>, span: Span, bound: Option<Span>) {
+    fn not_callable(&mut self, value: &Value<'a>, span: Span, bound: Option<Span>, piped: Option<Span>) {
         let what = self.quote(span).unwrap_or_else(|| "this".into());
         let message = format!("{what} is {}, and only a layer can be called", value.kind());
         let mut found = Diagnostic::error(Code::NotCallable, span, message);
         if let Some(bound) = bound {
             found = found.label(bound, "bound here");
         }
+        found = match (value, piped) {
+            (Value::Tensor(_) | Value::Pending(_), Some(from)) if from.end <= span.start => found
+                .help(format!("it is a value already: begin with {what}"))
+                .edit(Span { end: span.start, ..from }, ""),
+            _ => found.help("write `layer NAME(…) { … }`, or bind a call that lacks its tensor, as in `dense(8)`"),
+        };
         self.report(found);
     }
 
@@ -370,6 +383,10 @@ impl<'a> Checker<'a> {
                     out.extra.push(Bound { value, span: arg.value.span });
                 }
                 ArgumentName::None => {
+                    if at == 0 && bare && self.turned(callee, params, args) {
+                        out.wrong = true;
+                        return out;
+                    }
                     let mut value = None;
                     if bare && next == 0 && at == 0 && params.first().is_some_and(|p| p.kind == Kind::Tensor)
                     {
@@ -378,11 +395,16 @@ impl<'a> Checker<'a> {
                         next += usize::from(waits);
                     }
                     let Some(param) = params.get(next) else {
-                        self.too_many(callee, params, arg);
+                        self.too_many(callee, params, arg, at.checked_sub(1).and_then(|before| args.get(before)));
                         out.wrong = true;
                         continue;
                     };
                     let whose = format!("`{}` of `{callee}`", param.name);
+                    if self.incoming_size(callee, params, next, args, at) {
+                        out.wrong = true;
+                        next += 1;
+                        continue;
+                    }
                     let value = match value {
                         Some(value) => self.fit(value, Some(&arg.value), param.kind, arg.value.span, &whose),
                         None => self.argument(&arg.value, param.kind, &whose),
@@ -414,19 +436,67 @@ impl<'a> Checker<'a> {
             return (None, true);
         }
         let value = self.eval(expr);
-        let is_tensor = matches!(value, Value::Tensor(_) | Value::Tuple(_) | Value::Unknown);
+        // A layer stands there where its tensor was forgotten, unless one is taken next.
+        let forgot = matches!(&value, Value::Layer(layer) if matches!(**layer, Layer::Partial(_) | Layer::Joined(..)))
+            && params.get(1).is_some_and(|param| param.kind == Kind::Tensor);
+        let is_tensor = forgot || matches!(value, Value::Tensor(_) | Value::Tuple(_) | Value::Unknown);
         (Some(value), !is_tensor && params.len() > 1)
     }
 
-    fn too_many(&mut self, callee: &str, params: &[Taken<'_>], arg: &Argument) {
+    fn too_many(&mut self, callee: &str, params: &[Taken<'_>], arg: &Argument, before: Option<&Argument>) {
         let names: Vec<&str> = params.iter().map(|param| param.name).collect();
         let message = format!("`{callee}` takes no more arguments; it has ({})", names.join(", "));
-        self.report(Diagnostic::error(Code::ExtraArgument, arg.span, message).help("take this argument out"));
+        let found = Diagnostic::error(Code::ExtraArgument, arg.span, message);
+        let digits = |arg: &Argument| {
+            let text = self.text(arg.span);
+            text.chars().all(|c| c.is_ascii_digit()).then_some(text)
+        };
+        // `0,5` as some languages write numbers.
+        let point = before.filter(|before| before.span.end + 1 == arg.span.start);
+        if let (Some(before), Some(b)) = (point, digits(arg))
+            && let Some(a) = digits(before)
+        {
+            let found = found.help(format!("a number has a point: write `{a}.{b}`"));
+            self.report(found.edit(before.span.to(arg.span), format!("{a}.{b}")));
+            return;
+        }
+        let place = self.argument_with_comma(arg.span);
+        self.report(found.help("take this argument out").edit(place, ""));
+    }
+
+    /// Says that a layer finds out by itself how many come in: `dense(784, 10)`.
+    fn incoming_size(
+        &mut self,
+        callee: &str,
+        params: &[Taken<'_>],
+        next: usize,
+        args: &'a [Argument],
+        at: usize,
+    ) -> bool {
+        let is_number = |arg: &Argument| {
+            matches!(arg.name, ArgumentName::None) && matches!(arg.value.kind, ExprKind::Number(_))
+        };
+        let (Some(before), Some(arg)) = (at.checked_sub(1).and_then(|before| args.get(before)), args.get(at)) else {
+            return false;
+        };
+        let sizes = next > 0 && params[next - 1].kind == Kind::Axis && params[next].kind == Kind::Bool;
+        if !sizes || !is_number(before) || !is_number(arg) {
+            return false;
+        }
+        let (came, gives) = (self.text(before.span), self.text(arg.span));
+        let message = format!("`{callee}` takes what it gives, not what comes in: `{came}` is known already");
+        let found = Diagnostic::error(Code::ExtraArgument, before.span, message)
+            .help(format!("write `{callee}({gives})`"))
+            .edit(self.argument_with_comma(before.span), "");
+        self.report(found);
+        true
     }
 
     fn given_twice(&mut self, callee: &str, name: &str, span: Span) {
         let message = format!("`{name}` of `{callee}` is given twice");
-        self.report(Diagnostic::error(Code::ExtraArgument, span, message).help("take one of the two out"));
+        let place = self.argument_with_comma(span);
+        let found = Diagnostic::error(Code::ExtraArgument, span, message).help("take one of the two out");
+        self.report(found.edit(place, ""));
     }
 
     /// `kernel: 3`
@@ -439,8 +509,13 @@ impl<'a> Checker<'a> {
         out: &mut Arranged<'a>,
     ) {
         let Some(at) = params.iter().position(|param| param.name == name.text) else {
-            self.unknown_argument(callee, params, name);
-            self.argument_alone(arg);
+            let free = params.iter().enumerate().find(|(at, param)| {
+                param.kind == Kind::Axis && out.slots.get(*at).is_some_and(Option::is_none)
+            });
+            self.unknown_argument(callee, params, name, arg, free.is_some());
+            if !matches!(name.text.as_str(), "activation" | "act" | "nonlinearity") {
+                self.argument_alone(arg);
+            }
             out.wrong = true;
             return;
         };
@@ -453,12 +528,35 @@ impl<'a> Checker<'a> {
         out.slots[at] = Some(Bound { value, span: arg.value.span });
     }
 
-    fn unknown_argument(&mut self, callee: &str, params: &[Taken<'_>], name: &Ident) {
+    fn unknown_argument(
+        &mut self,
+        callee: &str,
+        params: &[Taken<'_>],
+        name: &Ident,
+        arg: &'a Argument,
+        lacks_axis: bool,
+    ) {
         let names: Vec<&str> = params.iter().map(|param| param.name).collect();
         let message = format!("`{callee}` has no argument `{}`", name.text);
         let found = Diagnostic::error(Code::UnknownArgument, name.span, message);
         let found = match did_you_mean(&name.text, names.iter().copied()) {
             Some(near) => found.help(format!("did you mean `{near}:`?")).edit(name.span, near),
+            None if matches!(name.text.as_str(), "activation" | "act" | "nonlinearity") => {
+                let function = self.text(arg.value.span).trim_matches('"').to_string();
+                let taken_out = self.argument_with_comma(arg.span);
+                let text = self.loaded.sources.get(arg.span.file).text.as_str();
+                let end = text[arg.span.end as usize..].find(')').map(|n| arg.span.end as usize + n + 1);
+                let found = found.help(format!("an activation is a layer of its own: `… |> {function}`"));
+                match end {
+                    Some(end) => found
+                        .edit(taken_out, "")
+                        .edit(Span::new(arg.span.file, end, end), format!(" |> {function}")),
+                    None => found,
+                }
+            }
+            None if lacks_axis && matches!(arg.value.kind, ExprKind::Number(_)) => found
+                .help(format!("an axis is named with `=`: `{} = {}`", name.text, self.text(arg.value.span)))
+                .edit(Span { start: name.span.end, end: arg.value.span.start, ..name.span }, " = "),
             None => found.help(format!("it has ({})", names.join(", "))),
         };
         self.report(found);
@@ -542,8 +640,22 @@ impl<'a> Checker<'a> {
             Layer::Partial(_) | Layer::Joined(..) | Layer::Shared { .. } => ("this layer", None),
         };
         let message = format!("`{callee}` needs `{}`: {}", param.name, param.kind.wants());
-        let mut found = Diagnostic::error(Code::MissingArgument, span, message)
-            .help(format!("add `{}: …` to the call", param.name));
+        let mut found = Diagnostic::error(Code::MissingArgument, span, message);
+        let text = self.text(span);
+        found = match param.kind.example() {
+            // What to write is the user's to choose; this is one that can be.
+            Some(example) if !self.in_library() && !text.contains('\n') => {
+                let named =
+                    if matches!(param.kind, Kind::Axis) { example.to_string() } else { format!("{}: {example}", param.name) };
+                let ours = match text.strip_suffix(')') {
+                    Some(open) if open.ends_with('(') => format!("{open}{named})"),
+                    Some(open) => format!("{open}, {named})"),
+                    None => format!("{text}({named})"),
+                };
+                found.help(format!("write `{ours}`, for example")).edit(span, ours)
+            }
+            _ => found.help(format!("add `{}: …` to the call", param.name)),
+        };
         if let Some(at) = at
             && !self.loaded.in_library(at)
         {
@@ -618,6 +730,12 @@ impl<'a> Checker<'a> {
                     } else {
                         format!("give one of the two another name, as in `{name}2`")
                     });
+                let turn = self.frame().turn.clone();
+                let found = match turn {
+                    Some(turn) if first == span => found.edit(Self::behind(span), format!("[{turn}]")),
+                    None if first == span => found,
+                    _ => found.edit(span, format!("{name}2")),
+                };
                 self.report(found);
                 false
             }

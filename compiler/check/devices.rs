@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use strata_grammar::ast::{
-    DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, ReplicasKind, Wire,
+    DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, PlaceStatement, ReplicasKind, Wire,
 };
-use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
+use strata_grammar::{Code, Diagnostic, Severity, Span, did_you_mean};
 
 use super::layer::Elaborated;
 use super::{Checker, items};
@@ -56,6 +56,11 @@ impl Parts {
     }
 }
 
+/// Names that devices usually have.
+fn is_hardware(word: &str) -> bool {
+    matches!(word.to_ascii_lowercase().as_str(), "cpu" | "gpu" | "cuda" | "tpu" | "mps" | "device")
+}
+
 /// A declared device and how many there are of it.
 #[derive(Clone, Debug)]
 struct Device {
@@ -75,11 +80,12 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check_devices(&mut self, parts: &[Parts]) {
-        let before = self.errors();
         let mut later = Vec::new();
         self.device_items(parts, &mut later);
         // What is wrong comes first; what is merely early would drown it.
-        if self.errors() == before {
+        let is_wrong = |found: &Diagnostic| found.code != Code::NotYet && found.severity == Severity::Error;
+        let wrong = self.loaded.diagnostics.iter().chain(&self.diagnostics).any(is_wrong);
+        if !wrong {
             for (span, what) in later {
                 self.not_yet(span, &what);
             }
@@ -106,7 +112,7 @@ impl<'a> Checker<'a> {
             let own = self.parts_of(place.model.as_ref(), parts);
             let mut placed: HashMap<String, Span> = HashMap::new();
             for statement in &place.body {
-                if let Some(what) = self.place_line(&statement.kind, own, &devices, &mut placed) {
+                if let Some(what) = self.place_line(statement, own, &devices, &mut placed) {
                     later.push((statement.span, what.to_string()));
                 }
             }
@@ -176,7 +182,9 @@ impl<'a> Checker<'a> {
         devices.entry(name.name.text.clone()).or_insert(device);
         if let Some(first) = first {
             let message = format!("`{}` is declared twice", name.name.text);
-            let found = Diagnostic::error(Code::DuplicateName, name.span, message).label(first, "the first");
+            let found = Diagnostic::error(Code::DuplicateName, name.span, message)
+                .label(first, "the first")
+                .help(format!("say how many there are in one line, as in `{}[4]`", name.name.text));
             self.report(found);
         }
     }
@@ -194,6 +202,9 @@ impl<'a> Checker<'a> {
             let found = Diagnostic::error(Code::UnknownDevice, name.span, message);
             let found = match did_you_mean(&name.text, names.iter().copied()) {
                 Some(near) => found.help(format!("did you mean `{near}`?")).edit(name.span, near),
+                None if names.len() == 1 && is_hardware(&name.text) => {
+                    found.help(format!("there is `{}`", names[0])).edit(name.span, names[0])
+                }
                 None if names.is_empty() => {
                     found.help(format!("declare it: `devices {{ {}[2] }}`", name.text))
                 }
@@ -222,14 +233,28 @@ impl<'a> Checker<'a> {
             {
                 let message =
                     format!("there is no `{}[{highest}]`: {count} are declared, counted from 0", name.text);
-                let found = Diagnostic::error(Code::UnknownDevice, expr.span, message)
-                    .label(known.span, format!("{count} declared here"));
+                let mut found = Diagnostic::error(Code::UnknownDevice, expr.span, message)
+                    .label(known.span, format!("{count} declared here"))
+                    .help(format!("the last is `{}[{}]`", name.text, count - 1));
+                found = match &expr.kind {
+                    strata_grammar::ast::ExprKind::Number(_) => found.edit(expr.span, (count - 1).to_string()),
+                    strata_grammar::ast::ExprKind::Binary { right, .. } => {
+                        found.edit(right.span, count.to_string())
+                    }
+                    _ => found,
+                };
                 self.report(found);
             }
         }
     }
 
-    fn parts(&mut self, names: &'a [FamilyRef], own: Option<&Parts>, placed: &mut HashMap<String, Span>) {
+    fn parts(
+        &mut self,
+        names: &'a [FamilyRef],
+        own: Option<&Parts>,
+        placed: &mut HashMap<String, Span>,
+        line: Span,
+    ) {
         for part in names {
             let text = self.loaded.sources.text(part.span).to_string();
             if let Some(own) = own
@@ -253,9 +278,12 @@ impl<'a> Checker<'a> {
             }
             if let Some(first) = placed.insert(text.clone(), part.span) {
                 let message = format!("`{text}` is placed twice");
-                let found = Diagnostic::error(Code::PlacedTwice, part.span, message)
+                let mut found = Diagnostic::error(Code::PlacedTwice, part.span, message)
                     .label(first, "the first place")
                     .help("take one of the two out");
+                if let [_] = names {
+                    found = found.edit(self.whole_line(line), "");
+                }
                 self.report(found);
             }
         }
@@ -263,19 +291,20 @@ impl<'a> Checker<'a> {
 
     fn place_line(
         &mut self,
-        kind: &'a PlaceKind,
+        statement: &'a PlaceStatement,
         own: Option<&Parts>,
         devices: &HashMap<String, Device>,
         placed: &mut HashMap<String, Span>,
     ) -> Option<&'static str> {
-        Some(match kind {
+        let line = statement.span;
+        Some(match &statement.kind {
             PlaceKind::On { parts, device } => {
-                self.parts(parts, own, placed);
+                self.parts(parts, own, placed, line);
                 self.device(device, devices);
                 "placing parts on devices"
             }
             PlaceKind::Split { parts, devices: over, axes } => {
-                self.parts(parts, own, placed);
+                self.parts(parts, own, placed, line);
                 self.device(over, devices);
                 for axis in axes {
                     self.split_axis(axis, own);
@@ -283,7 +312,7 @@ impl<'a> Checker<'a> {
                 "splitting parts over devices"
             }
             PlaceKind::Pipeline { parts, devices: over, microbatches, .. } => {
-                self.parts(parts, own, placed);
+                self.parts(parts, own, placed, line);
                 self.device(over, devices);
                 if let Some(count) = microbatches {
                     self.plain_count(count, 1, "the number of microbatches");
@@ -291,7 +320,7 @@ impl<'a> Checker<'a> {
                 "`pipeline`"
             }
             PlaceKind::Remat(parts) => {
-                self.parts(parts, own, &mut HashMap::new());
+                self.parts(parts, own, &mut HashMap::new(), line);
                 "`remat`"
             }
             PlaceKind::Wire(wire) => {
@@ -321,9 +350,11 @@ impl<'a> Checker<'a> {
         for dtype in std::iter::once(&wire.dtype).chain(&wire.sum) {
             if DType::from_name(&dtype.text).is_none_or(|dtype| !dtype.is_float()) {
                 let message = format!("`{}` is no float that can travel", dtype.text);
-                let found = Diagnostic::error(Code::UnknownName, dtype.span, message)
-                    .help("there are f32, bf16 and f16");
-                self.report(found);
+                let found = Diagnostic::error(Code::UnknownName, dtype.span, message);
+                self.report(match did_you_mean(&dtype.text, ["f32", "bf16", "f16"]) {
+                    Some(near) => found.help(format!("did you mean `{near}`?")).edit(dtype.span, near),
+                    None => found.help("there are f32, bf16 and f16"),
+                });
             }
         }
     }

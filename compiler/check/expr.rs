@@ -115,11 +115,12 @@ impl<'a> Checker<'a> {
             (_, Some(value)) => value,
             (_, None) => {
                 if let Some(members) = self.frame().scope.family(&name.text) {
-                    let first = members.keys().next().map(|index| member_text(&name.text, index));
-                    let first = first.unwrap_or_default();
+                    let last = members.keys().next_back().map(|index| member_text(&name.text, index));
+                    let last = last.unwrap_or_default();
                     let message = format!("`{}` is a family; say which member", name.text);
                     let found = Diagnostic::error(Code::MissingMember, name.span, message)
-                        .help(format!("write `{first}`, for example"));
+                        .help(format!("write `{last}` for the last"))
+                        .edit(name.span, last);
                     self.report(found);
                     return Value::Unknown;
                 }
@@ -195,7 +196,13 @@ impl<'a> Checker<'a> {
         let mut bound = |value: Value<'a>, span: Span| match value.int() {
             Some(n) => Some(n),
             None => {
-                if !value.is_unknown() {
+                if let Value::Axis(axis) = &value {
+                    let name = axis.name.as_deref().unwrap_or("this axis");
+                    let message = format!("a range takes whole numbers, and `{name}` is free: the data say how long it is");
+                    let found = Diagnostic::error(Code::WrongKind, span, message)
+                        .help(format!("`{name}` is free, so no loop can run over it; operators work on all of it at once"));
+                    self.report(found);
+                } else if !value.is_unknown() {
                     self.wrong_kind(&value, "whole numbers", span, "a range");
                 }
                 None
@@ -449,8 +456,18 @@ impl<'a> Checker<'a> {
         if let Some(first) = first {
             found = found.label(first, "the family is bound here");
         }
-        if let Some(near) = did_you_mean(&wanted, there.iter().map(String::as_str)) {
-            found = found.help(format!("did you mean `{near}`?"));
+        // The last that is there, where one beyond it was asked for.
+        let beyond = match (index.as_slice(), members.and_then(|members| members.keys().next_back())) {
+            ([Index::Number(n)], Some(last)) => match last.as_slice() {
+                [Index::Number(m)] if n > m => Some(member_text(&name.text, last)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(last) = beyond {
+            found = found.help(format!("the last is `{last}`: they are counted from 0")).edit(span, last);
+        } else if let Some(near) = did_you_mean(&wanted, there.iter().map(String::as_str)) {
+            found = found.help(format!("did you mean `{near}`?")).edit(span, near);
         }
         self.report(found);
         Value::Unknown

@@ -25,6 +25,8 @@ pub(super) struct Frame<'a> {
     pub(super) region: RegionId,
     /// What the statement at hand binds: names the layers it calls.
     pub(super) binding: Option<String>,
+    /// What counts the turns of the innermost loop.
+    pub(super) turn: Option<String>,
     /// How often each name of a layer was taken.
     pub(super) counters: HashMap<String, u32>,
     /// `as` names and where they stand.
@@ -82,6 +84,7 @@ impl<'a> Frame<'a> {
             path,
             region,
             binding: None,
+            turn: None,
             counters: HashMap::new(),
             as_names: HashMap::new(),
             groups: HashMap::new(),
@@ -216,7 +219,7 @@ impl<'a> Checker<'a> {
             let name = name_of(definition);
             let found = Diagnostic::error(Code::RecursiveLayer, span, format!("`{name}` calls itself"))
                 .label(definition.name.as_ref().map_or(definition.span, |n| n.span), "the layer")
-                .help("repeat a layer with `for i in 0..n { … }`");
+                .help("use another layer inside, and repeat it with `for i in 0..n { … }`");
             self.report(found);
             return Value::Unknown;
         }
@@ -247,7 +250,9 @@ impl<'a> Checker<'a> {
         let result = match frame.returned {
             Some(value) => value,
             None if fits && !self.stopped => {
-                self.returns_nothing(definition);
+                if !self.is_broken(definition) {
+                    self.returns_nothing(definition);
+                }
                 Value::Unknown
             }
             None => Value::Unknown,
@@ -290,7 +295,7 @@ impl<'a> Checker<'a> {
         self.bind_unknown(definition);
         self.block(&definition.body);
         let returned = self.frames.pop().and_then(|frame| frame.returned).is_some();
-        if !returned && !self.stopped {
+        if !returned && !self.stopped && !self.is_broken(definition) {
             self.returns_nothing(definition);
         }
         self.build = Builder::new("");

@@ -19,6 +19,7 @@ mod data;
 mod decoder;
 mod devices;
 mod expr;
+mod habits;
 mod init;
 mod intrinsics;
 mod layer;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use strata_grammar::ast::{Data, Definition, Ident, Item};
+use strata_grammar::ast::{Data, Definition, Ident, Item, StatementKind, Target};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::{Checker, intrinsics, items, name_of};
@@ -93,7 +93,8 @@ impl<'a> Checker<'a> {
     fn duplicate(&mut self, what: &str, name: &Ident, first: Option<Span>) {
         let message = format!("there already is a {what} called `{}`", name.text);
         let mut found = Diagnostic::error(Code::DuplicateName, name.span, message)
-            .help(format!("give one of the two another name, as in `{}2`", name.text));
+            .help(format!("give one of the two another name, as in `{}2`", name.text))
+            .edit(name.span, format!("{}2", name.text));
         if let Some(first) = first {
             found = found.label(first, "the first");
         }
@@ -113,7 +114,8 @@ impl<'a> Checker<'a> {
         if self.frames.last().is_some_and(|frame| frame.unbound.contains(&name.text)) {
             return;
         }
-        if let Some(what) = PLANNED.iter().find(|(planned, _)| *planned == name.text) {
+        let planned = PLANNED.iter().find(|(planned, _)| *planned == name.text);
+        if let Some(what) = planned.filter(|_| callee || name.text != "image") {
             self.not_yet(name.span, &format!("`{}` ({})", name.text, what.1));
             return;
         }
@@ -124,6 +126,9 @@ impl<'a> Checker<'a> {
         candidates.extend(self.globals.layer_names().into_iter().map(str::to_string));
         candidates.extend(self.globals.models.keys().map(ToString::to_string));
         candidates.extend(intrinsics::names().map(str::to_string));
+        if !callee {
+            candidates.extend(["true", "false"].map(str::to_string));
+        }
         let near = did_you_mean(&name.text, candidates.iter().map(String::as_str)).map(str::to_string);
         let mut found = Diagnostic::error(
             Code::UnknownName,
@@ -141,13 +146,38 @@ impl<'a> Checker<'a> {
             found = found
                 .label(data.span, format!("`{}` is data", name.text))
                 .help("a model gets its data through `input`; `feed` in `train` connects the two");
+        } else if let Some(below) = self.bound_below(name) {
+            found = found
+                .label(below, format!("`{}` is bound below", name.text))
+                .help("what is below is not known yet: move that line up");
         } else if callee {
             found =
                 found.help(format!("write `layer {}(…) {{ … }}`, or `use` the file that has it", name.text));
         } else {
-            found = found.help(format!("bind it first: `{} = …`", name.text));
+            let inputs: Vec<String> =
+                self.build.model.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+            let inputs = match inputs.as_slice() {
+                [] => String::new(),
+                some => format!(", or use an input: {}", some.join(", ")),
+            };
+            found = found.help(format!("bind it first: `{} = …`{inputs}", name.text));
         }
         self.report(found);
+    }
+
+    /// Where the body at hand binds a name further down, outside of blocks.
+    fn bound_below(&self, name: &Ident) -> Option<Span> {
+        let body = &self.frames.last()?.definition.body;
+        let later = body.statements.iter().filter(|statement| statement.span.start > name.span.start);
+        later.into_iter().find_map(|statement| match &statement.kind {
+            StatementKind::Bind { targets, .. } => targets.iter().find_map(|target| match target {
+                Target::Name(bound) => (bound.name.text == name.text).then_some(bound.span),
+                Target::Tuple { members, .. } => {
+                    members.iter().find(|bound| bound.name.text == name.text).map(|bound| bound.span)
+                }
+            }),
+            _ => None,
+        })
     }
 
     /// Answers what is right, but more than this version can do.

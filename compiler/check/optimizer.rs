@@ -34,7 +34,11 @@ impl<'a> Checker<'a> {
                 && matches!(inner.kind, ExprKind::Number(_))
             {
                 let message = format!("`{}` is 0 or more", name.text);
-                self.report(Diagnostic::error(Code::BadValue, arg.value.span, message));
+                let right = self.text(inner.span);
+                let found = Diagnostic::error(Code::BadValue, arg.value.span, message)
+                    .help(format!("write `{right}`"))
+                    .edit(arg.value.span, right);
+                self.report(found);
                 return;
             }
         }
@@ -148,7 +152,11 @@ impl<'a> Checker<'a> {
             }
             Diagnostic::error(Code::UnknownName, callee.span, format!("there is no optimizer {text}"))
         };
-        let near = name.and_then(|name| did_you_mean(&name.text, OPTIMIZERS));
+        let quoted = match &callee.kind {
+            ExprKind::String(text) => OPTIMIZERS.into_iter().find(|known| text.eq_ignore_ascii_case(known)),
+            _ => None,
+        };
+        let near = quoted.or_else(|| name.and_then(|name| did_you_mean(&name.text, OPTIMIZERS)));
         let found = match near {
             Some(near) => found.help(format!("did you mean `{near}`?")).edit(callee.span, near),
             None => found.help(format!("there are {}", OPTIMIZERS.join(", "))),

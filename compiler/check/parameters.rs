@@ -165,8 +165,11 @@ impl<'a> Checker<'a> {
                 }
                 (None, None) => (Value::Unknown, parameter.span),
             };
-            fits &= !value.is_unknown();
+            fits &= !value.is_unknown() && self.is_share(definition, parameter, &value, place);
             self.frame().scope.set(&parameter.name.text, value, place);
+        }
+        if self.swapped(definition, &args) {
+            return false;
         }
         for given in [true, false] {
             for (at, parameter) in definition.params.iter().enumerate() {
@@ -203,6 +206,31 @@ impl<'a> Checker<'a> {
             self.frame().scope.set(&parameter.name.text, value, default.span);
         }
         fits
+    }
+
+    /// That the rate of the library's `dropout` is a share.
+    fn is_share(
+        &mut self,
+        definition: &'a Definition,
+        parameter: &'a Parameter,
+        value: &Value<'a>,
+        span: Span,
+    ) -> bool {
+        let is_rate = name_of(definition) == "dropout" && parameter.name.text == "rate";
+        if !is_rate || !self.loaded.in_library(definition.span) {
+            return true;
+        }
+        let Some(rate) = value.number().filter(|rate| !(0.0..1.0).contains(rate)) else { return true };
+        let message = format!("`rate` of `dropout` is a share from 0 up to and without 1, not {rate}");
+        let mut found = Diagnostic::error(Code::BadValue, span, message);
+        if (1.0..100.0).contains(&rate) && rate > 1.0 {
+            let share = format!("{}", rate / 100.0);
+            found = found.help(format!("write `{share}` for {rate} %")).edit(span, share);
+        } else {
+            found = found.help("write `0.5`, for example");
+        }
+        self.report(found);
+        false
     }
 
     /// Whether a default speaks of an axis that the signature binds.

@@ -62,6 +62,7 @@ impl<'a> Checker<'a> {
                     let found = Diagnostic::error(Code::DtypeMismatch, *span, message)
                         .label(at, format!("{first}"))
                         .help(format!("write `{cast}`"));
+                    let found = if right == "this" { found } else { found.edit(*span, cast) };
                     self.report(found);
                     return None;
                 }
@@ -86,6 +87,9 @@ impl<'a> Checker<'a> {
                     report = report
                         .label(at, format!("{dtype}"))
                         .help(format!("write `cast({}, f32)`", other.trim_matches('`')));
+                    if other != "…" {
+                        report = report.edit(at, format!("cast({}, f32)", other.trim_matches('`')));
+                    }
                 }
                 self.report(report);
                 return None;
@@ -191,7 +195,11 @@ impl<'a> Checker<'a> {
             let help = if left.name.is_some() && left.name == right.name {
                 format!("make both `{}` the same size", left.name.as_deref().unwrap_or_default())
             } else {
-                "make the two sizes equal, or one of them 1; `transpose` and `new_axis` move axes".to_string()
+                let size = left.size.known().or(right.size.known()).unwrap_or(1);
+                format!(
+                    "make the two sizes equal, as `dense({size})` does, or one of them 1; `transpose` and `new_axis` \
+                     move axes"
+                )
             };
             (message, help)
         } else {
@@ -205,7 +213,26 @@ impl<'a> Checker<'a> {
                 format!("if they are the same axis, write `rename({}, {b}: {a})`", text.trim_matches('`')),
             )
         };
-        let mut found = Diagnostic::error(code, spans[at], message).help(help);
+        let mut found = Diagnostic::error(code, spans[at], message);
+        let text = self.quote(spans[at]).map(|text| text.trim_matches('`').to_string());
+        found = match self.forgotten_axis(ids, spans, at) {
+            Some(edit) => found
+                .help("keep the axis that was combined: add `keep: true`")
+                .edit(edit, ", keep: true"),
+            None if code == Code::ShapeMismatch && whose == "`*`" && self.multiplies(ids, other, at) => {
+                found.help("`*` works element by element; a product of matrices is `@`").edit(op_span, "@")
+            }
+            None if code == Code::AxisMismatch => {
+                let (a, b) =
+                    (left.name.as_deref().unwrap_or_default(), right.name.as_deref().unwrap_or_default());
+                let found = found.help(help);
+                match text {
+                    Some(text) => found.edit(spans[at], format!("rename({text}, {b}: {a})")),
+                    None => found,
+                }
+            }
+            None => found.help(help),
+        };
         if spans[other] != spans[at] {
             found = found.label(spans[other], first);
         } else {
@@ -215,6 +242,28 @@ impl<'a> Checker<'a> {
             found = self.with_statement(found, id);
         }
         self.report(found);
+    }
+
+    /// Where to write `keep: true` into a reduction whose result met what it was made of.
+    fn forgotten_axis(&self, ids: &[ValueId], spans: &[Span], at: usize) -> Option<Span> {
+        let other = at.saturating_sub(1);
+        let (side, whole) = if self.ty(ids[at]).rank() < self.ty(ids[other]).rank() {
+            (at, other)
+        } else {
+            (other, at)
+        };
+        let text = self.text(spans[side]);
+        let reduces = ["mean(", "sum(", "max(", "min("].iter().any(|word| text.starts_with(word));
+        let one_less = self.ty(ids[side]).rank() + 1 == self.ty(ids[whole]).rank();
+        let plain = reduces && one_less && text.ends_with(')') && !text.contains("keep") && !text.contains("|>");
+        let end = spans[side].end.saturating_sub(1);
+        plain.then_some(Span { start: end, end, ..spans[side] })
+    }
+
+    /// Whether two operands that do not align could be multiplied as matrices.
+    fn multiplies(&self, ids: &[ValueId], left: usize, right: usize) -> bool {
+        let (a, b) = (self.ty(ids[left]), self.ty(ids[right]));
+        b.rank() >= 2 && a.rank() >= 1 && a.axes[a.rank() - 1].size == b.axes[b.rank() - 2].size
     }
 
     /// "`x` is f32[batch, 3]"
@@ -291,14 +340,23 @@ impl<'a> Checker<'a> {
             );
             let turned = right.rank() == 2 && right.axes[1].size == left.axes[l].size;
             let text = self.quote(b_span).unwrap_or_else(|| "the right side".into());
-            let help = if turned {
+            let bare = text.trim_matches('`').to_string();
+            let around = right.rank() == 2 && left.rank() >= 1 && right.axes[1].size == left.axes[0].size;
+            let help = if around && !turned {
+                format!("turn the two around: `{bare} @ {}`", self.text(a_span))
+            } else if turned {
                 format!("turn it: `transpose({})`", text.trim_matches('`'))
             } else {
                 format!("make the two sizes equal: {} rows in {text}", size_text(&left.axes[l].size))
             };
-            let found = Diagnostic::error(Code::ShapeMismatch, b_span, message)
+            let mut found = Diagnostic::error(Code::ShapeMismatch, b_span, message)
                 .label(a_span, self.described(a, a_span))
                 .help(help);
+            if turned && bare != "the right side" {
+                found = found.edit(b_span, format!("transpose({bare})"));
+            } else if around {
+                found = found.edit(a_span, bare).edit(b_span, self.text(a_span));
+            }
             let found = self.with_statement(found, a);
             let found = self.with_statement(found, b);
             self.report(found);
@@ -315,9 +373,11 @@ impl<'a> Checker<'a> {
             let text = self.quote(b_span).unwrap_or_else(|| "…".into());
             let help =
                 format!("if they are the same axis, write `rename({}, {y}: {x})`", text.trim_matches('`'));
+            let ours = format!("rename({}, {y}: {x})", text.trim_matches('`'));
             let found = Diagnostic::error(Code::AxisMismatch, b_span, message)
                 .label(a_span, self.described(a, a_span))
-                .help(help);
+                .help(help)
+                .edit(b_span, ours);
             self.report(found);
             return Value::Unknown;
         }
@@ -441,7 +501,14 @@ impl<'a> Checker<'a> {
                 let found = usize::try_from(at).ok().filter(|at| *at < ty.rank());
                 if found.is_none() {
                     let message = format!("there is no axis {n}: {ty} has {}", axes_text(ty.rank()));
-                    self.report(Diagnostic::error(Code::UnknownAxis, *span, message));
+                    let mut found = Diagnostic::error(Code::UnknownAxis, *span, message);
+                    if let Some(last) = ty.rank().checked_sub(1) {
+                        found = found.help(format!("axes are counted from 0: the last is {last}"));
+                        if self.text(*span) == n.to_string() {
+                            found = found.edit(*span, last.to_string());
+                        }
+                    }
+                    self.report(found);
                 }
                 found
             }
@@ -535,6 +602,12 @@ impl<'a> Checker<'a> {
         let mut found = Diagnostic::error(code, span, message);
         for arg in args {
             found = self.with_statement(found, *arg);
+        }
+        if let (Op::Transpose { .. }, Problem::Rank { arg, .. }) = (op, problem)
+            && let Some(id) = args.get(*arg)
+        {
+            let all: Vec<String> = (0..self.ty(*id).rank()).map(|at| at.to_string()).collect();
+            found = found.help(format!("give every axis its place: `axes: [{}]` in a new order", all.join(", ")));
         }
         if code == Code::DtypeMismatch {
             found = found.help("`cast(x, f32)` makes floats of whole numbers and of true and false");

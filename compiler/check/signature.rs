@@ -6,6 +6,7 @@ use strata_grammar::ast::{Expr, ExprKind, Ident, Parameter, TypeExpr};
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
+use super::habits::is_nothing;
 use super::intrinsics::Intrinsic;
 use super::value::{AxisRef, Initial, Layer, Value};
 use crate::types::{Axis, DType, Size};
@@ -75,6 +76,20 @@ impl Kind {
         })
     }
 
+    /// A value that can be, for what is missing; `None` where there is none that is likely.
+    pub(super) fn example(self) -> Option<&'static str> {
+        match self {
+            Kind::Axis => Some("64"),
+            Kind::Int | Kind::Ints => Some("3"),
+            Kind::Float => Some("0.5"),
+            Kind::Bool => Some("true"),
+            Kind::Padding => Some("same"),
+            Kind::Init => Some("zeros"),
+            Kind::DType => Some("f32"),
+            Kind::Any | Kind::Tensor | Kind::Operand | Kind::Text | Kind::Layer | Kind::Axes => None,
+        }
+    }
+
     /// In a message: "takes …".
     pub(super) fn wants(self) -> &'static str {
         match self {
@@ -135,7 +150,19 @@ impl<'a> Checker<'a> {
                 }
                 Kind::Padding => {
                     let message = format!("{whose} takes {}, not `{}`", kind.wants(), name.text);
-                    self.report(Diagnostic::error(Code::BadValue, expr.span, message));
+                    let near = strata_grammar::did_you_mean(&name.text, ["same", "valid"]).unwrap_or("same");
+                    let found = Diagnostic::error(Code::BadValue, expr.span, message)
+                        .help(format!("write `{near}`"))
+                        .edit(expr.span, near);
+                    self.report(found);
+                    return Value::Unknown;
+                }
+                Kind::Bool if is_nothing(&name.text) => {
+                    let message = format!("{whose} takes {}, not `{}`", kind.wants(), name.text);
+                    let found = Diagnostic::error(Code::WrongKind, expr.span, message)
+                        .help("write `false`")
+                        .edit(expr.span, "false");
+                    self.report(found);
                     return Value::Unknown;
                 }
                 Kind::Any
@@ -218,14 +245,49 @@ impl<'a> Checker<'a> {
             Kind::Axes => matches!(value, Value::Axes(_)).then(|| value.clone()),
             Kind::DType => matches!(value, Value::DType(_) | Value::Tensor(_)).then(|| value.clone()),
         };
-        fitted.unwrap_or_else(|| {
-            self.wrong_kind(&value, kind.wants(), span, whose);
-            Value::Unknown
-        })
+        if let Some(fitted) = fitted {
+            return if kind == Kind::Ints && !self.positive_ints(&fitted, span, whose) {
+                Value::Unknown
+            } else {
+                fitted
+            };
+        }
+        let meant = self.meant(&value, kind, &self.text(span));
+        self.wrong_kind_meant(&value, kind.wants(), span, whose, meant);
+        Value::Unknown
+    }
+
+    /// That windows and strides are at least 1.
+    fn positive_ints(&mut self, value: &Value<'a>, span: Span, whose: &str) -> bool {
+        let least = match value {
+            Value::List(items) => items.iter().filter_map(Value::int).min(),
+            other => other.int(),
+        };
+        let Some(wrong) = least.filter(|n| *n < 1) else { return true };
+        let right = wrong.unsigned_abs().max(1);
+        let mut found =
+            Diagnostic::error(Code::BadValue, span, format!("{whose} is at least 1, not {wrong}"));
+        if !matches!(value, Value::List(_)) {
+            found = found.help(format!("write `{right}`")).edit(span, right.to_string());
+        }
+        self.report(found);
+        false
     }
 
     /// Says that a value is of the wrong kind.
     pub(super) fn wrong_kind(&mut self, value: &Value<'a>, wants: &str, span: Span, whose: &str) {
+        self.wrong_kind_meant(value, wants, span, whose, None);
+    }
+
+    /// The same, with what was probably meant.
+    fn wrong_kind_meant(
+        &mut self,
+        value: &Value<'a>,
+        wants: &str,
+        span: Span,
+        whose: &str,
+        meant: Option<String>,
+    ) {
         let what = self.quote(span).unwrap_or_else(|| "this".into());
         let is = match value {
             Value::Tensor(id) => format!("a tensor: {}", self.ty(*id)),
@@ -234,10 +296,35 @@ impl<'a> Checker<'a> {
         let found =
             Diagnostic::error(Code::WrongKind, span, format!("{whose} takes {wants}, and {what} is {is}"));
         let found = match value {
-            Value::Layer(layer) if matches!(**layer, Layer::Partial(_)) => found.help(format!(
-                "a call that lacks its tensor is a layer: write `x |> {}`",
-                what.trim_matches('`')
-            )),
+            _ if meant.is_some() => {
+                let meant = meant.unwrap_or_default();
+                found.help(format!("write `{meant}`")).edit(span, meant)
+            }
+            Value::Layer(layer) => match &**layer {
+                Layer::Partial(partial) if partial.span != span => {
+                    let call = self.text(partial.span);
+                    let floats: Vec<&str> = self
+                        .build
+                        .model
+                        .inputs
+                        .iter()
+                        .filter(|input| input.ty.dtype.is_float())
+                        .map(|input| input.name.as_str())
+                        .collect();
+                    let found = found.label(partial.span, "it lacks its tensor here");
+                    match floats.as_slice() {
+                        [x] => found
+                            .help(format!("say what it works on: `{x} |> {call}`"))
+                            .edit(Self::before(partial.span), format!("{x} |> ")),
+                        _ => found.help(format!("say what it works on: `x |> {call}`")),
+                    }
+                }
+                Layer::Partial(_) | Layer::Joined(..) => found.help(format!(
+                    "a call that lacks its tensor is a layer: write `x |> {}`",
+                    what.trim_matches('`')
+                )),
+                _ => found,
+            },
             _ => found,
         };
         self.report(found);
@@ -255,11 +342,23 @@ impl<'a> Checker<'a> {
                 },
                 None if other.number().is_some() => {
                     let message = format!("{whose} takes a size, and a size is a whole number");
-                    self.report(Diagnostic::error(Code::BadSize, span, message));
+                    let mut found = Diagnostic::error(Code::BadSize, span, message);
+                    if let Some(meant) = self.meant(other, Kind::Axis, "") {
+                        found = found.help(format!("write `{meant}`")).edit(span, meant);
+                    }
+                    self.report(found);
+                    return Value::Unknown;
+                }
+                None if matches!(other, Value::List(_)) => {
+                    let message = format!("{whose} takes {}, and this is a list", Kind::Axis.wants());
+                    let found = Diagnostic::error(Code::WrongKind, span, message)
+                        .help("write a call for each: `dense(8) |> relu |> dense(3)`");
+                    self.report(found);
                     return Value::Unknown;
                 }
                 None => {
-                    self.wrong_kind(other, Kind::Axis.wants(), span, whose);
+                    let meant = self.meant(other, Kind::Axis, "");
+                    self.wrong_kind_meant(other, Kind::Axis.wants(), span, whose, meant);
                     return Value::Unknown;
                 }
             },
@@ -278,7 +377,12 @@ impl<'a> Checker<'a> {
         } else {
             format!("an axis of {n} is beyond what any machine holds")
         };
-        self.report(Diagnostic::error(Code::BadSize, span, message));
+        let mut found = Diagnostic::error(Code::BadSize, span, message);
+        if n < 1 && self.text(span).parse::<i64>() == Ok(n) {
+            let right = n.unsigned_abs().max(1);
+            found = found.help(format!("write `{right}`")).edit(span, right.to_string());
+        }
+        self.report(found);
         None
     }
 
@@ -340,7 +444,8 @@ impl<'a> Checker<'a> {
         if let Some(n) = value.int() {
             return Some(vec![AxisRef::Position(n, span)]);
         }
-        self.wrong_kind(value, Kind::Axes.wants(), span, "`axis:`");
+        let meant = self.meant(value, Kind::Axes, "");
+        self.wrong_kind_meant(value, Kind::Axes.wants(), span, "`axis:`", meant);
         None
     }
 }

@@ -24,11 +24,16 @@ const MAX_TURNS: i64 = 10_000;
 
 impl<'a> Checker<'a> {
     pub(super) fn block(&mut self, block: &'a Block) {
+        let mut broken = false;
         for statement in &block.statements {
             if self.stopped {
                 return;
             }
-            self.statement(statement);
+            // A value that stands behind what could not be read is the rest of it.
+            if !(broken && matches!(statement.kind, StatementKind::Value(_))) {
+                self.statement(statement);
+            }
+            broken = matches!(statement.kind, StatementKind::Bad);
         }
     }
 
@@ -90,7 +95,8 @@ impl<'a> Checker<'a> {
             let message = format!("there already is an input `{}`", name.text);
             let found = Diagnostic::error(Code::DuplicateName, name.span, message)
                 .label(first.span, "the first")
-                .help(format!("give one of the two another name, as in `{}2`", name.text));
+                .help(format!("give one of the two another name, as in `{}2`", name.text))
+                .edit(name.span, format!("{}2", name.text));
             self.report(found);
             // Which of the two is meant from here on cannot be told.
             self.frame().scope.set(&name.text, Value::Unknown, name.span);
@@ -141,8 +147,9 @@ impl<'a> Checker<'a> {
         init: Option<&'a Expr>,
         span: Span,
     ) {
+        let written = ty;
         let declared = self.declared_type(ty, false);
-        let init = self.initial(kind, name, init);
+        let init = self.initial(kind, name, init, ty);
         let (Some(ty), Some(init)) = (declared, init) else {
             self.frame().scope.set(&name.text, Value::Unknown, name.span);
             return;
@@ -166,8 +173,11 @@ impl<'a> Checker<'a> {
         };
         if kind == VariableKind::Param && !ty.dtype.is_float() {
             let message = format!("`{}` is trained, so it must be of floats, not {}", name.text, ty.dtype);
-            let found =
+            let mut found =
                 Diagnostic::error(Code::DtypeMismatch, span, message).help("use f32, or `const` or `state`");
+            if let TypeExpr::Tensor { head, .. } = written {
+                found = found.edit(head.span, "f32");
+            }
             self.report(found);
             self.frame().scope.set(&name.text, Value::Unknown, name.span);
             return;
@@ -201,6 +211,7 @@ impl<'a> Checker<'a> {
         kind: DeclareKind,
         name: &Ident,
         init: Option<&'a Expr>,
+        ty: &'a TypeExpr,
     ) -> Option<super::value::Initial> {
         let Some(init) = init else {
             if kind == DeclareKind::State {
@@ -208,7 +219,8 @@ impl<'a> Checker<'a> {
             }
             let message = format!("`{}` needs an initial value", name.text);
             let found = Diagnostic::error(Code::MissingArgument, name.span, message)
-                .help("add `= glorot`, `= zeros`, or another initialiser");
+                .help("add `= glorot`, `= zeros`, or another initialiser")
+                .edit(Self::behind(ty.span()), if is_matrix(ty) { " = glorot" } else { " = zeros" });
             self.report(found);
             return None;
         };
@@ -247,11 +259,20 @@ impl<'a> Checker<'a> {
         let at = match bound {
             Some((Value::Pending(at), _)) if self.pending[at].kind == VariableKind::State => at,
             Some((Value::Unknown, _)) => return,
-            Some((_, bound)) => {
+            other @ Some((_, bound)) => {
                 let message = format!("`{}` is no state, so nothing carries it to the next step", name.text);
-                let found = Diagnostic::error(Code::WrongKind, name.span, message)
+                let mut found = Diagnostic::error(Code::WrongKind, name.span, message)
                     .label(bound, "bound here")
                     .help(format!("declare it with `state {}: … = zeros`", name.text));
+                if let Some((Value::Pending(at), _)) = &other {
+                    let declared = self.pending[*at].span;
+                    let text = self.text(declared);
+                    let word = ["param", "const"].into_iter().find(|word| text.starts_with(word));
+                    if let Some(word) = word.filter(|_| !self.loaded.in_library(declared)) {
+                        let end = declared.start + word.len() as u32;
+                        found = found.edit(Span { end, ..declared }, "state");
+                    }
+                }
                 self.report(found);
                 return;
             }
@@ -325,9 +346,15 @@ impl<'a> Checker<'a> {
         let value = self.eval(expr);
         self.frame().binding = before;
         if let Some(first) = self.build.loss_span {
-            let found = Diagnostic::error(Code::DuplicateSetting, span, "a model has one loss")
+            let (a, b) = (self.text(first), self.text(expr.span));
+            let short = a.len() + b.len() < 100 && !a.contains('\n') && !b.contains('\n');
+            let help = if short { format!("add them: `{a} + {b}`") } else { "add them: `loss a + 0.5 * b`".into() };
+            let mut found = Diagnostic::error(Code::DuplicateSetting, span, "a model has one loss")
                 .label(first, "the first")
-                .help("add them: `loss a + 0.5 * b`");
+                .help(help);
+            if short {
+                found = found.edit(Self::behind(first), format!(" + {b}")).edit(self.whole_line(span), "");
+            }
             self.report(found);
             return;
         }
@@ -351,6 +378,7 @@ impl<'a> Checker<'a> {
             let message = format!("{what} is one number, and this is {ty}");
             let found =
                 Diagnostic::error(Code::WrongRank, span, message).help(format!("write `mean({text})`"));
+            let found = if text == "…" { found } else { found.edit(span, format!("mean({text})")) };
             self.report(found);
             return None;
         }
@@ -358,6 +386,7 @@ impl<'a> Checker<'a> {
             let message = format!("{what} is a float, and this is {ty}");
             let found = Diagnostic::error(Code::DtypeMismatch, span, message)
                 .help(format!("write `cast({text}, f32)`"));
+            let found = if text == "…" { found } else { found.edit(span, format!("cast({text}, f32)")) };
             self.report(found);
             return None;
         }
@@ -437,7 +466,7 @@ impl<'a> Checker<'a> {
                 let message = format!("a loop runs over a range or a list, and this is {}", other.kind());
                 let mut found = Diagnostic::error(Code::WrongKind, over.span, message);
                 if let Some(help) = help {
-                    found = found.help(help);
+                    found = found.help(help).edit(Self::before(over.span), "0..");
                 }
                 self.report(found);
                 None
@@ -453,6 +482,7 @@ impl<'a> Checker<'a> {
             self.block_unknown(body);
             return;
         };
+        let outer = self.frame().turn.replace(var.text.clone());
         for turn in turns {
             if !self.step(over.span) || !self.enter(over.span) {
                 return;
@@ -461,6 +491,7 @@ impl<'a> Checker<'a> {
             self.block(body);
             self.leave();
         }
+        self.frame().turn = outer;
         match shadowed {
             Some(binding) => _ = self.frame().scope.names.insert(var.text.clone(), binding),
             None => _ = self.frame().scope.names.remove(&var.text),
@@ -510,11 +541,19 @@ impl<'a> Checker<'a> {
     fn return_values(&mut self, values: &'a [Expr], span: Span) {
         let results: Vec<Value<'a>> = values.iter().map(|value| self.eval(value)).collect();
         if self.frame().is_model {
-            self.misplaced(
+            let plain = values.iter().all(|value| matches!(value.kind, ExprKind::Name(_)));
+            let found = Diagnostic::error(
+                Code::MisplacedStatement,
                 span,
                 "a model returns nothing: its bindings are its outputs",
-                "bind the value: `output = …`",
             );
+            self.report(match values {
+                _ if plain => found.help("take this line out").edit(self.whole_line(span), ""),
+                [value] => found
+                    .help("bind the value: `output = …`")
+                    .edit(Span { end: value.span.start, ..span }, "output = "),
+                _ => found.help("bind the values: `output = …`"),
+            });
             return;
         }
         if self.frame().returned.is_some() {
@@ -625,7 +664,7 @@ impl<'a> Checker<'a> {
         }
         self.frame().binding = before;
         if results.len() == 1 && targets.len() > 1 {
-            results = self.members(&results[0], targets.len(), values[0].span);
+            results = self.members(&results[0], targets.len(), values[0].span, targets);
         }
         if results.len() != targets.len() {
             let message = format!("{} names for {} values", targets.len(), results.len());
@@ -665,20 +704,40 @@ impl<'a> Checker<'a> {
     }
 
     /// The members of a tuple that is bound to several names.
-    pub(super) fn members(&mut self, value: &Value<'a>, count: usize, span: Span) -> Vec<Value<'a>> {
+    pub(super) fn members(
+        &mut self,
+        value: &Value<'a>,
+        count: usize,
+        span: Span,
+        targets: &'a [Target],
+    ) -> Vec<Value<'a>> {
+        // What stands behind so many names, to be taken out.
+        let beyond = |kept: usize| {
+            let (last, end) = (target_span(targets.get(kept.checked_sub(1)?)?), target_span(targets.last()?));
+            (targets.len() > kept).then_some(Span { start: last.end, end: end.end, ..last })
+        };
         match value {
             Value::Unknown => vec![Value::Unknown; count],
             Value::Tuple(members) | Value::List(members) if members.len() == count => members.to_vec(),
             Value::Tuple(members) | Value::List(members) => {
                 let message = format!("{count} names for {} values", members.len());
-                let found = Diagnostic::error(Code::WrongKind, span, message)
+                let mut found = Diagnostic::error(Code::WrongKind, span, message)
                     .help("bind as many names as there are values; `_` takes what is not needed");
+                if let Some(beyond) = beyond(members.len()) {
+                    found = found.edit(beyond, "");
+                } else if let Some(last) = targets.last().filter(|_| members.len() > count) {
+                    found = found.edit(Self::behind(target_span(last)), ", _".repeat(members.len() - count));
+                }
                 self.report(found);
                 vec![Value::Unknown; count]
             }
             other => {
                 let message = format!("{count} names for one value, which is {}", other.kind());
-                self.report(Diagnostic::error(Code::WrongKind, span, message).help("bind one name"));
+                let mut found = Diagnostic::error(Code::WrongKind, span, message).help("bind one name");
+                if let Some(beyond) = beyond(1) {
+                    found = found.edit(beyond, "");
+                }
+                self.report(found);
                 vec![Value::Unknown; count]
             }
         }
@@ -688,7 +747,7 @@ impl<'a> Checker<'a> {
         match target {
             Target::Name(name) => self.bind_name(name, value.clone()),
             Target::Tuple { members, span } => {
-                let values = self.members(value, members.len(), *span);
+                let values = self.members(value, members.len(), *span, &[]);
                 for (member, value) in members.iter().zip(values) {
                     self.bind_name(member, value);
                 }
@@ -728,15 +787,56 @@ impl<'a> Checker<'a> {
     }
 
     fn stray_value(&mut self, expr: &'a Expr) {
+        if let Some((name, sign)) = compared_head(expr)
+            && self.find(&name.text).is_none()
+        {
+            let message = format!("`==` compares; `{}` is bound by `=`", name.text);
+            let found = Diagnostic::error(Code::UnknownName, sign, message).help("write `=`").edit(sign, "=");
+            self.report(found);
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        }
         let value = self.eval(expr);
         if value.is_unknown() {
             return;
         }
         let message = "this value goes nowhere";
-        let found =
-            Diagnostic::error(Code::MisplacedStatement, expr.span, message).help("bind it: `name = …`");
-        self.report(found);
+        let found = Diagnostic::error(Code::MisplacedStatement, expr.span, message);
+        let frame = self.frame();
+        let last = frame.definition.body.statements.last().is_some_and(|last| last.span.end == expr.span.end);
+        if !frame.is_model && last && frame.returned.is_none() {
+            frame.returned = Some(Value::Unknown);
+            let place = Self::before(expr.span);
+            self.report(found.help("a layer says what it gives: `return …`").edit(place, "return "));
+            return;
+        }
+        self.report(found.help("bind it: `name = …`").edit(Self::before(expr.span), "name = "));
     }
+}
+
+/// Where a target stands.
+fn target_span(target: &Target) -> Span {
+    match target {
+        Target::Name(name) => name.span,
+        Target::Tuple { span, .. } => *span,
+    }
+}
+
+/// `name == …` at the head of a statement, and where the `==` is.
+fn compared_head(expr: &Expr) -> Option<(&Ident, Span)> {
+    let mut at = expr;
+    while let ExprKind::Binary { op, op_span, left, .. } = &at.kind {
+        if *op == strata_grammar::ast::BinaryOp::Equal {
+            return super::signature::lone_name(left).map(|name| (name, *op_span));
+        }
+        at = left;
+    }
+    None
+}
+
+/// Whether a type has two axes or more: what `glorot` is made for.
+fn is_matrix(ty: &TypeExpr) -> bool {
+    matches!(ty, TypeExpr::Tensor { axes: Some(axes), .. } if axes.len() > 1)
 }
 
 /// A name with its indices as written, for what is not evaluated.

@@ -1,6 +1,8 @@
 //! `train` blocks: the optimizer applied to every parameter, data held against the model, when it ends.
 
-use strata_grammar::ast::{BinaryOp, Expr, ExprKind, Item, Train, TrainKind, TrainStatement};
+use strata_grammar::ast::{
+    BinaryOp, Expr, ExprKind, Item, StatementKind, Target, Train, TrainKind, TrainStatement,
+};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::data::label_classes;
@@ -45,9 +47,19 @@ impl<'a> Checker<'a> {
             // A missing file may have brought what the loss is made of.
             if elaborated.model.loss.is_none() && sound && !self.loaded.incomplete {
                 let message = format!("`{}` has no loss, so there is nothing to train it by", name.text);
-                let found = Diagnostic::error(Code::IncompleteModel, name.span, message)
-                    .label(definition.name.as_ref().map_or(definition.span, |n| n.span), "the model")
-                    .help("add `loss …` to the model");
+                let found = match bound_loss(definition) {
+                    Some((target, value)) => Diagnostic::error(
+                        Code::IncompleteModel,
+                        target,
+                        format!("{message}: `loss = …` binds a name like any other"),
+                    )
+                    .label(name.span, "trained here")
+                    .help("write `loss …` without `=`")
+                    .edit(Span { start: target.end, end: value.start, ..target }, " "),
+                    None => Diagnostic::error(Code::IncompleteModel, name.span, message)
+                        .label(definition.name.as_ref().map_or(definition.span, |n| n.span), "the model")
+                        .help("add `loss …` to the model, as in `loss cross_entropy(logits, label)`"),
+                };
                 self.report(found);
             }
             if sound {
@@ -95,7 +107,8 @@ impl<'a> Checker<'a> {
                     expr.span,
                     "the feed does not say how many examples make a batch",
                 )
-                .help("add `|> batch(64)`");
+                .help("add `|> batch(64)`")
+                .edit(Self::behind(expr.span), " |> batch(64)");
                 self.report(found);
             }
             if sound {
@@ -157,7 +170,8 @@ impl<'a> Checker<'a> {
                     let message = format!("`{word}` is given twice");
                     let found = Diagnostic::error(Code::DuplicateSetting, statement.span, message)
                         .label(*at, "the first")
-                        .help("take one of the two out");
+                        .help("take one of the two out")
+                        .edit(self.whole_line(statement.span), "");
                     self.report(found);
                     continue;
                 }
@@ -169,6 +183,7 @@ impl<'a> Checker<'a> {
         let has = |kind: fn(&TrainKind) -> bool| train.body.iter().any(|s| kind(&s.kind));
         // A line that could not be read may be the one that is missed.
         let broken = has(|kind| matches!(kind, TrainKind::Bad));
+        let stops = train.body.iter().any(|s| matches!(&s.kind, TrainKind::Setting { word, .. } if length_unit(&word.text).is_some()));
         let needed = [
             (
                 "feed",
@@ -182,7 +197,7 @@ impl<'a> Checker<'a> {
             ),
             (
                 "stop",
-                has(|k| matches!(k, TrainKind::StopAfter(_) | TrainKind::StopWhen(_))),
+                stops || has(|k| matches!(k, TrainKind::StopAfter(_) | TrainKind::StopWhen(_))),
                 "`stop after 20 epochs`: when it is done",
             ),
         ];
@@ -240,9 +255,12 @@ impl<'a> Checker<'a> {
                 None if dtype.text == "tf32" => self.not_yet(span, "`precision tf32`"),
                 None => {
                     let message = format!("there is no precision `{}`", dtype.text);
-                    let found = Diagnostic::error(Code::UnknownName, dtype.span, message)
-                        .help("there are f32, tf32, bf16 and f16");
-                    self.report(found);
+                    let found = Diagnostic::error(Code::UnknownName, dtype.span, message);
+                    let near = did_you_mean(&dtype.text, ["f32", "bf16", "f16", "tf32"]);
+                    self.report(match near {
+                        Some(near) => found.help(format!("did you mean `{near}`?")).edit(dtype.span, near),
+                        None => found.help("there are f32, tf32, bf16 and f16"),
+                    });
                 }
             },
             TrainKind::Seed(expr) => {
@@ -282,6 +300,12 @@ impl<'a> Checker<'a> {
                 ];
                 let message = format!("`train` has no setting `{}`", word.text);
                 let found = Diagnostic::error(Code::UnknownName, word.span, message);
+                if let Some(unit) = length_unit(&word.text) {
+                    let number = self.text(value.span);
+                    let ours = format!("stop after {number} {unit}");
+                    self.report(found.help(format!("write `{ours}`")).edit(span, ours));
+                    return;
+                }
                 let found = match did_you_mean(&word.text, WORDS) {
                     Some(near) => found.help(format!("did you mean `{near}`?")).edit(word.span, near),
                     None => found.help(format!("it has {}", WORDS.join(", "))),
@@ -300,7 +324,11 @@ impl<'a> Checker<'a> {
         if x > 0.0 {
             return Some(x);
         }
-        self.report(Diagnostic::error(Code::BadValue, expr.span, format!("{what} is above 0, not {x}")));
+        let mut found = Diagnostic::error(Code::BadValue, expr.span, format!("{what} is above 0, not {x}"));
+        if x < 0.0 {
+            found = found.help(format!("write `{}`", -x)).edit(expr.span, format!("{}", -x));
+        }
+        self.report(found);
         None
     }
 
@@ -313,8 +341,23 @@ impl<'a> Checker<'a> {
             _ => {
                 let text = self.quote(expr.span).unwrap_or_else(|| "this".into());
                 let message = format!("{text} is no number of epochs, steps or hours");
-                let found = Diagnostic::error(Code::WrongKind, expr.span, message)
-                    .help("write `20 epochs` or `1000 steps`");
+                let found = Diagnostic::error(Code::WrongKind, expr.span, message);
+                let found = match &expr.kind {
+                    ExprKind::Number(number) => {
+                        let unit = if number.int == Some(1) { "epoch" } else { "epochs" };
+                        found
+                            .help(format!("say of what: `{} {unit}`, or steps, or hours", number.text))
+                            .edit(Self::behind(expr.span), format!(" {unit}"))
+                    }
+                    ExprKind::Name(name)
+                        if ["epoch", "step", "second", "minute", "hour"].contains(&name.text.as_str()) =>
+                    {
+                        found
+                            .help(format!("say how many: `1 {}`", name.text))
+                            .edit(Self::before(expr.span), "1 ")
+                    }
+                    _ => found.help("write `20 epochs` or `1000 steps`"),
+                };
                 self.report(found);
                 return None;
             }
@@ -322,14 +365,17 @@ impl<'a> Checker<'a> {
         let x = value.value;
         if x <= 0.0 || !x.is_finite() || x > 1e15 {
             let message = format!("this is a number above 0, not {}", value.text);
-            self.report(Diagnostic::error(Code::BadValue, expr.span, message));
+            let found = Diagnostic::error(Code::BadValue, expr.span, message);
+            self.report(found.help(format!("write how many {}, as in `20 epochs`", unit.text)));
             return None;
         }
         Some(match unit.text.as_str() {
             "epoch" | "epochs" => Every::Epochs(x),
             "step" | "steps" => {
                 if x.fract() != 0.0 {
-                    self.report(Diagnostic::error(Code::BadValue, expr.span, "steps are whole"));
+                    let found = Diagnostic::error(Code::BadValue, expr.span, "steps are whole");
+                    let whole = format!("{}", x.round().max(1.0));
+                    self.report(found.help(format!("write `{whole} steps`")).edit(Span { end: unit.span.start, ..expr.span }, format!("{whole} ")));
                     return None;
                 }
                 Every::Steps(x as u64)
@@ -407,6 +453,27 @@ struct TrainSettings<'a> {
     seed: u64,
     /// Whether nothing was wrong.
     sound: bool,
+}
+
+/// `loss = …` at the top of a model: its name and its value.
+fn bound_loss(definition: &strata_grammar::ast::Definition) -> Option<(Span, Span)> {
+    definition.body.statements.iter().find_map(|statement| match &statement.kind {
+        StatementKind::Bind { targets, values } => match (targets.as_slice(), values.as_slice()) {
+            ([Target::Name(name)], [value]) if name.name.text == "loss" => Some((name.span, value.span)),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// Words by which other trainers are told when to stop, and the unit they count.
+fn length_unit(word: &str) -> Option<&'static str> {
+    match word {
+        "epochs" | "epoch" | "max_epochs" | "num_epochs" | "n_epochs" => Some("epochs"),
+        "steps" | "max_steps" | "num_steps" | "iterations" | "max_iters" | "train_steps" => Some("steps"),
+        "hours" | "max_hours" => Some("hours"),
+        _ => None,
+    }
 }
 
 /// Settings that stand once.

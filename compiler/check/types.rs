@@ -10,6 +10,7 @@ use super::signature::lone_name;
 use super::value::{Initial, Value};
 use crate::graph::ValueId;
 use crate::model::FreeAxis;
+use crate::ops::Op;
 use crate::types::{Axis, DType, FreeId, Size, Type};
 
 /// Classes of dtypes that a signature may name: `float[..]`.
@@ -132,6 +133,10 @@ impl<'a> Checker<'a> {
                 Some(name) => self.axis_by_name(name, is_input),
                 None => match self.eval(expr) {
                     Value::List(items) => self.list_axes(&items, expr.span),
+                    Value::Int(-1) if is_input => {
+                        self.nameless_axis(expr.span);
+                        None
+                    }
                     value => Some(vec![Axis::sized(self.size_of(value, expr.span)?)]),
                 },
             },
@@ -144,6 +149,10 @@ impl<'a> Checker<'a> {
 
     /// `batch`, `units`: what is bound, or a new free axis in an input.
     fn axis_by_name(&mut self, name: &'a Ident, is_input: bool) -> Option<Vec<Axis>> {
+        if is_input && super::habits::is_nothing(&name.text) {
+            self.nameless_axis(name.span);
+            return None;
+        }
         let bound = self.frame().scope.get(&name.text).map(|binding| binding.value.clone());
         match bound {
             Some(Value::Unknown) => None,
@@ -177,6 +186,15 @@ impl<'a> Checker<'a> {
                 None
             }
         }
+    }
+
+    /// `None` or `-1` for a size that the data bring.
+    fn nameless_axis(&mut self, span: Span) {
+        let text = self.text(span);
+        let message = format!("a size that the data bring is a name, not `{text}`");
+        let found =
+            Diagnostic::error(Code::BadSize, span, message).help("write `batch`").edit(span, "batch");
+        self.report(found);
     }
 
     fn axis_size(&mut self, expr: &'a Expr) -> Option<Size> {
@@ -283,7 +301,7 @@ impl<'a> Checker<'a> {
     fn match_tensor(&mut self, ty: &'a TypeExpr, id: ValueId, span: Span, whose: &str) -> Option<()> {
         let TypeExpr::Tensor { head, axes, .. } = ty else { return None };
         let actual = self.ty(id).clone();
-        self.match_dtype(head, &actual, span, whose)?;
+        self.match_dtype(head, &actual, id, span, whose)?;
         let Some(pattern) = axes else {
             // `tensor` alone takes any; a bare dtype takes a single number.
             if head.text != "tensor" && actual.rank() != 0 {
@@ -314,7 +332,25 @@ impl<'a> Checker<'a> {
         Some(())
     }
 
-    fn match_dtype(&mut self, head: &'a Ident, actual: &Type, span: Span, whose: &str) -> Option<()> {
+    /// Where the dtype of an input was written.
+    fn declared_head(&self, id: ValueId) -> Option<Span> {
+        let Op::Input(input) = self.build.op(id) else { return None };
+        let span = self.build.model.inputs[input.0 as usize].span;
+        let text = self.loaded.sources.text(span);
+        let colon = text.find(':')? + 1;
+        let start = colon + text[colon..].len() - text[colon..].trim_start().len();
+        let end = start + text[start..].find('[')?;
+        Some(Span::new(span.file, span.start as usize + start, span.start as usize + end))
+    }
+
+    fn match_dtype(
+        &mut self,
+        head: &'a Ident,
+        actual: &Type,
+        id: ValueId,
+        span: Span,
+        whose: &str,
+    ) -> Option<()> {
         let class = CLASSES.into_iter().find(|class| *class == head.text);
         let (fits, wants) = match class {
             Some("float") => (actual.dtype.is_float(), "floats".to_string()),
@@ -336,8 +372,19 @@ impl<'a> Checker<'a> {
             let message = format!("{whose} takes {wants}, and {what} is {actual}");
             let cast = if wants.starts_with("whole") { "i32" } else { "f32" };
             let cast = DType::from_name(&wants).map_or(cast, DType::name);
-            let found = Diagnostic::error(Code::DtypeMismatch, span, message)
-                .help(format!("write `cast({}, {cast})`", what.trim_matches('`')));
+            let found = Diagnostic::error(Code::DtypeMismatch, span, message);
+            let found = match self.declared_head(id) {
+                // Labels that were declared as floats: what is wrong is the declaration.
+                Some(head) if cast == "i32" => {
+                    found.help(format!("declare {what} as `{cast}[…]`")).edit(head, cast)
+                }
+                _ => {
+                    let ours = format!("cast({}, {cast})", what.trim_matches('`'));
+                    let found = found.help(format!("write `{ours}`"));
+                    if what == "this" { found } else { found.edit(span, ours) }
+                }
+            };
+            let found = self.with_statement(found, id);
             self.report(found);
             return None;
         }
@@ -472,6 +519,28 @@ impl<'a> Checker<'a> {
         let mut found = Diagnostic::error(code, span, message);
         if first.span != span {
             found = found.label(first.span, format!("leading axes {}", list(&first.axes)));
+        }
+        let ty = self.ty(id).clone();
+        let text = self.text(span);
+        if axes.len() == first.axes.len() + 1 && sizes(&axes[..first.axes.len()]) == sizes(&first.axes) {
+            let last = axes.last().and_then(|axis| axis.size.known());
+            let column = Type::new(ty.dtype, first.axes.clone());
+            found = match (last, self.declared_head(id)) {
+                (Some(1), Some(head)) => {
+                    let input = self.build.model.inputs.iter().find(|input| input.span.touches(head.start as usize));
+                    let end = input.map_or(head.end, |input| input.span.end);
+                    found
+                        .help(format!("declare `{text}` as `{column}`, one number an example"))
+                        .edit(Span { end, ..head }, column.to_string())
+                }
+                (Some(1), None) => found.help(format!("take its last axis out: `mean({text}, axis: -1)`")),
+                _ => found.help(format!("labels are numbers of classes: write `argmax({text})` if these are one-hot")),
+            };
+        } else if axes.len() < first.axes.len() && sizes(&first.axes[..axes.len()]) == sizes(axes) {
+            let first_text = self.text(first.span);
+            found = found.help(format!(
+                "`{first_text}` has more axes than one for the examples: put `flatten` before its last layer"
+            ));
         }
         let found = self.with_statement(found, id);
         self.report(found);

@@ -14,6 +14,7 @@ use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
 use super::item::TRAIN_WORDS;
+use super::repair::repair;
 use super::{Builder, Grammar, Mend, Parts, Rule, Stretch, is_block};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lex::{Token, TokenKind, lex};
@@ -79,7 +80,10 @@ impl Builder<'_> {
         if self.was_reported(at.offset(start), at.offset(head)) {
             return (span, None);
         }
-        (span, self.explain(stretch, door))
+        let mended = self.explain(stretch, door);
+        // A comment of another language binds nothing.
+        let is_comment = stretch.text.starts_with(['#', '/']);
+        (if is_comment { at.span(start, start) } else { span }, mended)
     }
 
     /// Reports the head of a block, which lies between the start of `pair` and its block.
@@ -113,12 +117,6 @@ impl Builder<'_> {
             (None, None) => at.span(0, at.text.len()),
         };
         let error = |message: String| Diagnostic::error(Code::SyntaxError, place, message);
-        if let Some(Token { kind: TokenKind::Unknown, .. }) = found {
-            let character = self.source.text.get(place.range()).unwrap_or("").chars().next();
-            let shown = character.map_or(String::new(), show_character);
-            self.report(error(format!("unexpected character {shown}")));
-            return None;
-        }
         let text_of = |token: Token| shorten(&at.text[token.start..token.end]);
         let words: Vec<&'static str> = rules.iter().filter_map(|rule| keyword(*rule)).collect();
         if !begins_operand(&rules)
@@ -142,13 +140,39 @@ impl Builder<'_> {
         {
             let word = found.map_or(String::new(), text_of);
             let found = error(format!("`{word}` is no unit that `{}` could have", text_of(number)));
-            self.report(match did_you_mean(&word, UNITS.iter().copied()) {
+            self.report(match did_you_mean(&word, units(door)) {
                 Some(near) => suggest(found, place, near),
                 None => found.help(format!(
                     "units are {} and more",
-                    list(UNITS.iter().map(|unit| format!("`{unit}`")))
+                    list(units(door).take(8).map(|unit| format!("`{unit}`")).collect::<Vec<_>>().into_iter())
                 )),
             });
+            return None;
+        }
+        if found.is_none()
+            && let Some(last) = before
+            && begins_operand(&rules)
+            && let Some(moved) = self.trailing_operator(at, last)
+        {
+            self.report(moved);
+            return None;
+        }
+        if let Some(repair) = repair(at.text, door, &mut self.repairs) {
+            let message = repair.message.unwrap_or_else(|| match found {
+                Some(token) if token.kind == TokenKind::Unknown => unexpected(self.character(place)),
+                _ => unexpected_token(&rules, door, before.map(text_of), found.map(text_of)),
+            });
+            let mut report = error(message).help(repair.help);
+            if !(repair.range.is_empty() && repair.text.is_empty()) {
+                let range = at.span(repair.range.start, repair.range.end);
+                report = report.edit(range, repair.text.clone());
+            }
+            self.report(report);
+            let mended = || mend_range(at, repair.range, &repair.text, door);
+            return if repair.reads && self.afford(2 * at.text.len()) { mended() } else { None };
+        }
+        if let Some(Token { kind: TokenKind::Unknown, .. }) = found {
+            self.report(error(unexpected(self.character(place))));
             return None;
         }
         if let (1, Some(head), Some(token)) = (next, before, found)
@@ -171,17 +195,107 @@ impl Builder<'_> {
             self.report(error(message).help(help));
             return None;
         }
-        let wanted = list_expected(&rules, door);
-        let mut message = format!("expected {wanted}");
-        if let Some(last) = before {
-            message += &format!(" after `{}`", text_of(last));
+        let mut report = error(unexpected_token(&rules, door, before.map(text_of), found.map(text_of)));
+        if let Some(help) = self.lacks(at, door, &rules) {
+            report = report.help(help.0);
+            if let Some(text) = help.1 {
+                report = report.edit(place, text);
+            }
         }
-        if let Some(token) = found {
-            message += &format!(", found `{}`", text_of(token));
-        }
-        self.report(error(message));
+        self.report(report);
         None
     }
+
+    /// The character where a place begins.
+    fn character(&self, place: Span) -> Option<char> {
+        self.source.text.get(place.range()).unwrap_or("").chars().next()
+    }
+
+    /// What a line lacks that ends too soon: what to do, and the text to put there.
+    fn lacks(&self, at: Stretch<'_>, door: Rule, rules: &[Rule]) -> Option<(String, Option<String>)> {
+        let words: Vec<&str> = lex(at.text).map(|token| &at.text[token.start..token.end]).collect();
+        match (door, words.as_slice()) {
+            (Rule::only_statement, ["input", name]) => {
+                Some((format!("say what it is: `input {name}: f32[batch, 10]`"), None))
+            }
+            (Rule::only_statement, [word @ ("param" | "const" | "state"), name]) => {
+                Some((format!("say what it is: `{word} {name}: f32[10] = zeros`"), None))
+            }
+            (Rule::only_head, ["layer", name]) => {
+                Some((format!("write `layer {name}(x: f32[..]) {{`, with what it takes"), None))
+            }
+            (Rule::only_head, [word @ ("train" | "place" | "replicas")]) => match self.only_model() {
+                Some(model) => Some((format!("write `{word} {model}`"), Some(format!(" {model}")))),
+                None => Some((format!("say of which model: `{word} NAME {{`"), None)),
+            },
+            (Rule::only_head, ["cluster"]) => Some(("give it a name: `cluster NAME {`".to_string(), None)),
+            (Rule::only_head, ["model"]) => Some(("give it a name: `model Net {`".to_string(), None)),
+            _ if rules.contains(&Rule::unit) => {
+                let memory = matches!(door, Rule::only_device);
+                let (help, unit) = match memory {
+                    true => ("say in what: `GiB`, `GB/s`, `TFLOP/s`, `us`", " GiB"),
+                    false => ("say in what: `epochs`, `steps`, `hours`", " epochs"),
+                };
+                Some((help.to_string(), Some(unit.to_string())))
+            }
+            _ => None,
+        }
+    }
+
+    /// The name of the file's model, where it has one alone.
+    fn only_model(&self) -> Option<&str> {
+        let tokens: Vec<&str> = lex(&self.source.text)
+            .filter(|token| token.kind == TokenKind::Word)
+            .map(|token| &self.source.text[token.start..token.end])
+            .collect();
+        let mut names = tokens.windows(2).filter(|pair| pair[0] == "model").map(|pair| pair[1]);
+        match (names.next(), names.next()) {
+            (Some(name), None) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// A line that ends with an operator does not go on: the operator belongs to the next one.
+    fn trailing_operator(&self, at: Stretch<'_>, last: Token) -> Option<Diagnostic> {
+        let operator = &at.text[last.start..last.end];
+        if last.kind != TokenKind::Symbol || matches!(operator, "=" | ":" | "," | ";") || at.mended.is_some() {
+            return None;
+        }
+        let (start, end) = (at.offset(last.start), at.offset(last.end));
+        let text = &self.source.text;
+        let (rest, _) = text[end..].split_once('\n').map(|(rest, _)| (rest.len(), ()))?;
+        let next = end + rest;
+        let indent = text[next..].find(|c: char| !c.is_whitespace())?;
+        let next = next + indent;
+        if text[next..].starts_with(['}', '/', '|', '+', '-', '*']) {
+            return None;
+        }
+        let before = text[..start].trim_end().len();
+        let place = Span::new(at.file, start, end);
+        let message = format!("a line that ends with `{operator}` does not go on in the next");
+        Some(
+            Diagnostic::error(Code::SyntaxError, place, message)
+                .help(format!("begin the next line with `{operator}`"))
+                .edit(Span::new(at.file, before, end), "")
+                .edit(Span::new(at.file, next, next), format!("{operator} ")),
+        )
+    }
+}
+
+/// "expected … after …, found …"
+fn unexpected_token(rules: &[Rule], door: Rule, before: Option<String>, found: Option<String>) -> String {
+    let mut message = format!("expected {}", list_expected(rules, door));
+    if let Some(last) = before {
+        message += &format!(" after `{last}`");
+    }
+    if let Some(token) = found {
+        message += &format!(", found `{token}`");
+    }
+    message
+}
+
+fn unexpected(character: Option<char>) -> String {
+    format!("unexpected character {}", character.map_or(String::new(), show_character))
 }
 
 fn suggest(found: Diagnostic, place: Span, near: &str) -> Diagnostic {
@@ -189,7 +303,7 @@ fn suggest(found: Diagnostic, place: Span, near: &str) -> Diagnostic {
 }
 
 /// Where `door` gives up in `text`, and what it would have taken there.
-fn expected(text: &str, door: Rule) -> (usize, Vec<Rule>) {
+pub(super) fn expected(text: &str, door: Rule) -> (usize, Vec<Rule>) {
     let Err(error) = Grammar::parse(door, text) else { return (text.len(), Vec::new()) };
     let offset = match error.location {
         InputLocation::Pos(at) => at,
@@ -214,10 +328,15 @@ fn misspelt_head(text: &str, door: Rule) -> Option<(Token, &'static str)> {
 
 /// The stretch with `word` replaced by `near`, if `door` then takes it.
 fn mend(at: Stretch<'_>, word: Token, near: &str, door: Rule) -> Option<Mended> {
+    mend_range(at, word.start..word.end, near, door)
+}
+
+/// The same for any replacement.
+fn mend_range(at: Stretch<'_>, range: Range<usize>, near: &str, door: Rule) -> Option<Mended> {
     if at.mended.is_some() {
         return None;
     }
-    let text = format!("{}{near}{}", &at.text[..word.start], &at.text[word.end..]);
+    let text = format!("{}{near}{}", &at.text[..range.start], &at.text[range.end..]);
     let stretch = Stretch { text: &text, ..at };
     // A block takes any head; where that is wrong too, the word was hardly this one.
     let is_sound = |pair: &Pair<'_, Rule>| {
@@ -226,7 +345,7 @@ fn mend(at: Stretch<'_>, word: Token, near: &str, door: Rule) -> Option<Mended> 
             || Parts::of(pair).next().is_none_or(|first| keyword(first.as_rule()).is_none())
     };
     read(stretch, door, |_, pair| is_sound(pair)).filter(|sound| *sound)?;
-    let mend = Mend { at: word.start, here: near.len(), there: word.end - word.start };
+    let mend = Mend { at: range.start, here: near.len(), there: range.len() };
     let at = Stretch { file: at.file, text: "", origin: at.origin, mended: Some(mend) };
     Some(Mended { text, at, door })
 }
@@ -253,7 +372,7 @@ fn heads(door: Rule) -> &'static [&'static str] {
 }
 
 /// The keyword that a rule stands for.
-fn keyword(rule: Rule) -> Option<&'static str> {
+pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
     const WORDS: &[(Rule, &str)] = &[
         (Rule::k_after, "after"),
         (Rule::k_and, "and"),
@@ -340,8 +459,16 @@ fn keyword(rule: Rule) -> Option<&'static str> {
     WORDS.iter().find(|(known, _)| *known == rule).map(|(_, word)| *word)
 }
 
-/// Units that are words.
-const UNITS: &[&str] = &["epochs", "steps", "examples", "seconds", "minutes", "hours"];
+/// Units that could have been meant, those of the block first.
+fn units(door: Rule) -> impl Iterator<Item = &'static str> {
+    const TIMES: &[&str] = &["epochs", "steps", "examples", "seconds", "minutes", "hours", "ms", "s"];
+    const RATES: &[&str] = &[
+        "GiB", "GB", "MiB", "MB", "TiB", "TB", "GB/s", "MB/s", "Gbit/s", "Mbit/s", "TFLOP/s", "GFLOP/s", "us", "ns",
+        "ms", "s",
+    ];
+    let (first, then) = if door == Rule::only_device { (RATES, TIMES) } else { (TIMES, RATES) };
+    first.iter().chain(then).copied()
+}
 
 /// `a, b or c` for the rules that pest expected.
 fn list_expected(rules: &[Rule], door: Rule) -> String {

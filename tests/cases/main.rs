@@ -4,6 +4,7 @@
 
 mod check;
 mod fmt;
+mod mistake;
 mod model;
 mod parse;
 
@@ -22,6 +23,7 @@ struct Kind {
 const KINDS: &[Kind] = &[
     Kind { name: "check", run: check::run },
     Kind { name: "fmt", run: fmt::run },
+    Kind { name: "mistake", run: mistake::run },
     Kind { name: "model", run: model::run },
     Kind { name: "parse", run: parse::run },
 ];
@@ -33,19 +35,25 @@ fn main() -> ExitCode {
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         Trial::test(name, move || run(&path).map_err(Failed::from))
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let counted = Trial::test("mistakes-counted", move || mistake::count(root).map_err(Failed::from));
+    libtest_mimic::run(&arguments, trials.chain([counted]).collect()).exit_code()
 }
 
-fn run(path: &Path) -> Result<(), String> {
+/// The kind in a case's first line, and the case.
+fn read(path: &Path) -> Result<(String, Case), String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let first = text.lines().next().and_then(|line| line.strip_prefix("// ")).unwrap_or("");
     let (kind, arguments) = first.split_once(' ').unwrap_or((first, ""));
-    let Some(kind) = KINDS.iter().find(|known| known.name == kind) else {
+    let (kind, arguments) = (kind.to_string(), arguments.to_string());
+    Ok((kind, Case { path: path.to_path_buf(), text, arguments }))
+}
+
+fn run(path: &Path) -> Result<(), String> {
+    let (name, case) = read(path)?;
+    let Some(kind) = KINDS.iter().find(|known| known.name == name) else {
         let known: Vec<&str> = KINDS.iter().map(|known| known.name).collect();
-        return Err(format!("the first line must be `// KIND` with one of {known:?}, not {first:?}"));
+        return Err(format!("the first line must be `// KIND` with one of {known:?}, not {name:?}"));
     };
-    let arguments = arguments.to_string();
-    let case = Case { path: path.to_path_buf(), text, arguments };
     let actual = (kind.run)(&case)?;
     if actual == case.text {
         return Ok(());

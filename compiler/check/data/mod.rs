@@ -293,8 +293,13 @@ impl<'a> Checker<'a> {
                 if parts != data.names.len() {
                     let at = data.names.last().map_or(data.span, |name| name.span);
                     let message = format!("{} names for {parts} parts", data.names.len());
-                    let found = Diagnostic::error(Code::WrongKind, at, message)
+                    let mut found = Diagnostic::error(Code::WrongKind, at, message)
                         .help("`split(at: [a, b])` makes one part more than it has numbers");
+                    if parts == data.names.len() + 1 {
+                        found = found
+                            .help("name the rest, too: `, rest`; what is not needed is called `_`")
+                            .edit(Self::behind(at), ", rest");
+                    }
                     self.report(found);
                 }
             }

@@ -12,7 +12,13 @@ impl<'a> Checker<'a> {
         if found.is_none() && !matches!(expr.kind, ExprKind::Bad) {
             let what = self.quote(expr.span).unwrap_or_else(|| "this".into());
             let message = format!("a number belongs here, and {what} is none");
-            self.report(Diagnostic::error(Code::WrongKind, expr.span, message));
+            let found = Diagnostic::error(Code::WrongKind, expr.span, message);
+            self.report(match &expr.kind {
+                ExprKind::String(text) if text.parse::<f64>().is_ok() => {
+                    found.help(format!("write `{text}` without quotes")).edit(expr.span, text.as_str())
+                }
+                _ => found.help("write a number, as in `64`"),
+            });
         }
         found
     }
@@ -24,7 +30,12 @@ impl<'a> Checker<'a> {
             return Some(n as u64);
         }
         let message = format!("{what} is a whole number from {least} on, not {n}");
-        self.report(Diagnostic::error(Code::BadValue, expr.span, message));
+        let right = n.abs().round().max(least as f64);
+        let mut found = Diagnostic::error(Code::BadValue, expr.span, message);
+        if right < 1e15 {
+            found = found.help(format!("write `{right}`")).edit(expr.span, format!("{right}"));
+        }
+        self.report(found);
         None
     }
 }

@@ -212,17 +212,25 @@ impl<'a> Checker<'a> {
             .filter(|name| !model.inputs.iter().any(|input| input.name == *name))
             .collect();
         let message = format!("the data have no field `{}`, which the model takes as input", input.name);
+        let meant = did_you_mean(&input.name, unused.iter().copied())
+            .or(match unused.as_slice() {
+                [only] => Some(*only),
+                _ => None,
+            })
+            .and_then(|name| draft.fields.iter().find(|field| field.name == name));
+        if let Some(field) = meant {
+            let found = Diagnostic::error(Code::DataMismatch, field.name_span, message)
+                .label(input.span, format!("`{}` is {}", input.name, input.ty))
+                .label(span, "fed from here")
+                .help(format!("call the field `{}` of the data `{}`, as the model does", field.name, input.name))
+                .edit(field.name_span, input.name.as_str());
+            self.report(found);
+            return;
+        }
         let mut found = Diagnostic::error(Code::DataMismatch, span, message)
             .label(input.span, format!("`{}` is {}", input.name, input.ty))
             .label(draft.span, "the fields come from here");
-        found =
-            match (did_you_mean(&input.name, unused.iter().copied()), unused.as_slice()) {
-                (Some(near), _) => found
-                    .help(format!("call the field `{near}` of the data `{}`, as the model does", input.name)),
-                (None, [only]) => found
-                    .help(format!("call the field `{only}` of the data `{}`, as the model does", input.name)),
-                (None, _) => found.help(format!("add a field `{}: …` to the data", input.name)),
-            };
+        found = found.help(format!("add a field `{}: …` to the data", input.name));
         self.report(found);
     }
 
@@ -313,6 +321,14 @@ impl<'a> Checker<'a> {
                     found.help(format!("write `as: {wanted}`"))
                 }
                 From::Numbers { .. } => found.help(format!("write `each: {wanted}`")),
+                From::Columns(columns) if matches!(axes, [axis] if axis.size.known().is_some()) => {
+                    let end = axes[0].size.known().map_or(0, |n| columns.start + n as usize);
+                    let n = end - columns.start;
+                    let start = columns.start;
+                    found.help(format!(
+                        "take {n} columns, as in `columns({start}..{end})`, or give the input another size"
+                    ))
+                }
                 From::Columns(_) | From::Array(_) | From::Text { .. } => {
                     found.help("make the two shapes equal: nothing is reshaped silently")
                 }

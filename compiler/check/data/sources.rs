@@ -75,9 +75,14 @@ impl<'a> Checker<'a> {
             return true;
         }
         let message = format!("a field of `{source}` needs a name");
-        let found = Diagnostic::error(Code::ExtraArgument, arg.span, message)
-            .help("write `name: …`, by the model's input");
-        self.report(found);
+        let found = Diagnostic::error(Code::ExtraArgument, arg.span, message);
+        self.report(match &arg.name {
+            ArgumentName::Equals(name) => {
+                let sign = Span { start: name.span.end, end: arg.value.span.start, ..name.span };
+                found.help(format!("a colon names a field: `{}: …`", name.text)).edit(sign, ": ")
+            }
+            ArgumentName::None | ArgumentName::Colon(_) => found.help("write `name: …`, by the model's input"),
+        });
         false
     }
 
@@ -109,6 +114,19 @@ impl<'a> Checker<'a> {
                 (at..at + 1, Vec::new())
             }
             Some("columns") => {
+                if let [first, .., last] = args.as_slice()
+                    && let (ExprKind::Number(a), ExprKind::Number(b)) = (&first.value.kind, &last.value.kind)
+                    && args.iter().all(|arg| matches!(arg.name, ArgumentName::None))
+                    && let (Some(a), Some(b)) = (a.int, b.int)
+                    && b - a + 1 == args.len() as i64
+                {
+                    let range = format!("{a}..{}", b + 1);
+                    let found = Diagnostic::error(Code::WrongKind, first.span.to(last.span), "`columns` takes a range")
+                        .help(format!("write `columns({range})`: from {a} up to and without {}", b + 1))
+                        .edit(first.span.to(last.span), range);
+                    self.report(found);
+                    return None;
+                }
                 let range = self.columns(first_value(args), call.span, columns)?;
                 let natural = vec![range.len()];
                 (range, natural)
@@ -219,6 +237,15 @@ impl<'a> Checker<'a> {
             self.report(found);
             return None;
         }
+        if matches!(expr.kind, ExprKind::Binary { op: BinaryOp::Range, .. }) {
+            let text = self.text(expr.span);
+            let word = Span { end: span.start + "column".len() as u32, ..span };
+            let found = Diagnostic::error(Code::WrongKind, expr.span, "`column` takes one, and this is a range")
+                .help(format!("write `columns({text})`"))
+                .edit(word, "columns");
+            self.report(found);
+            return None;
+        }
         let at = self.plain_count(expr, 0, "a column")? as usize;
         self.column_exists(at, expr.span, columns)?;
         Some(at)
@@ -234,8 +261,12 @@ impl<'a> Checker<'a> {
             Some(columns) if at >= columns.len() => {
                 let message =
                     format!("there is no column {at}: the file has {}, counted from 0", columns.len());
+                let last = columns.len().saturating_sub(1);
+                // The end of a range stands behind its last column.
+                let right = if self.text(span) == at.to_string() { last } else { last + 1 };
                 let found = Diagnostic::error(Code::UnknownColumn, span, message)
-                    .help(format!("the last column is {}", columns.len().saturating_sub(1)));
+                    .help(format!("the last column is {last}"))
+                    .edit(span, right.to_string());
                 self.report(found);
                 None
             }
@@ -258,9 +289,13 @@ impl<'a> Checker<'a> {
                 Code::WrongKind,
                 expr.map_or(span, |expr| expr.span),
                 "`columns` takes a range",
-            )
-            .help("write `columns(0..64)`: from 0 up to and without 64");
-            self.report(found);
+            );
+            self.report(match expr.map(|expr| (&expr.kind, expr.span)) {
+                Some((ExprKind::Number(number), _)) => found
+                    .help(format!("one column is `column({})`", number.text))
+                    .edit(Span { end: span.start + "columns".len() as u32, ..span }, "column"),
+                _ => found.help("write `columns(0..64)`: from 0 up to and without 64"),
+            });
             return None;
         };
         let start = self.plain_count(left, 0, "a column")? as usize;

@@ -32,7 +32,6 @@ impl<'a> Checker<'a> {
                 let batches = self.one_count(args, expr.span, "prefetch", "the number of batches")?;
                 vec![StageKind::Prefetch { batches }]
             }
-            "split" => self.split_stage(args, expr.span)?,
             "tokens" | "windows" | "bucket" | "pad" => {
                 let draft = self.one_part(flow?, expr.span)?;
                 let draft = match name.text.as_str() {
@@ -42,6 +41,13 @@ impl<'a> Checker<'a> {
                     _ => self.pad(draft, args, expr.span),
                 };
                 return draft.map(Flow::One);
+            }
+            "split" => {
+                let examples = match &flow {
+                    Some(Flow::One(draft)) => draft.examples,
+                    Some(Flow::Parts(_)) | None => None,
+                };
+                self.split_stage(args, expr.span, examples)?
             }
             _ => {
                 self.unknown_stage(name);
@@ -133,9 +139,16 @@ impl<'a> Checker<'a> {
                 }
                 ArgumentName::Colon(name) | ArgumentName::Equals(name) => {
                     let message = format!("`shuffle` has no argument `{}`", name.text);
-                    let found = Diagnostic::error(Code::UnknownArgument, name.span, message)
-                        .help("it has (window, seed)");
-                    self.report(found);
+                    let found = Diagnostic::error(Code::UnknownArgument, name.span, message);
+                    let number = matches!(arg.value.kind, ExprKind::Number(_));
+                    self.report(match did_you_mean(&name.text, ["seed", "window"]) {
+                        Some("seed") => found.help("did you mean `seed:`?").edit(name.span, "seed"),
+                        _ if number && window.is_none() => {
+                            let value = self.text(arg.value.span);
+                            found.help(format!("write `shuffle({value})`")).edit(arg.span, value)
+                        }
+                        _ => found.help("it has (window, seed)"),
+                    });
                     return None;
                 }
                 ArgumentName::None => {
@@ -155,6 +168,8 @@ impl<'a> Checker<'a> {
                 "`shuffle` needs the number of examples to draw from",
             )
             .help("write `shuffle(10000)`; as many as there are gives every order alike");
+            let text = self.text(span);
+            let found = if text == "shuffle" { found.edit(span, "shuffle(10000)") } else { found };
             self.report(found);
             return None;
         };
@@ -167,16 +182,48 @@ impl<'a> Checker<'a> {
                 && name.text != "total"
             {
                 let message = format!("`batch` has no argument `{}`", name.text);
-                let found = Diagnostic::error(Code::UnknownArgument, name.span, message)
-                    .help("write `batch(64)`, or `batch(total: 64)` for all copies together");
-                self.report(found);
+                let found = Diagnostic::error(Code::UnknownArgument, name.span, message);
+                let value = self.text(arg.value.span);
+                self.report(match args {
+                    [_] => found
+                        .help(format!("write `batch({value})`, or `batch(total: {value})` for all copies together"))
+                        .edit(arg.span, value),
+                    _ => found.help("write `batch(64)`, or `batch(total: 64)` for all copies together"),
+                });
                 return None;
             }
         }
         self.one_count(args, span, "batch", "the number of examples").map(|size| StageKind::Batch { size })
     }
 
-    pub(super) fn split_stage(&mut self, args: &'a [Argument], span: Span) -> Option<Vec<StageKind>> {
+    /// A split is by a count; a share is what other libraries take.
+    fn split_share(
+        &mut self,
+        expr: &Expr,
+        arg: &Argument,
+        share: f64,
+        examples: Option<usize>,
+    ) -> Option<Vec<StageKind>> {
+        let message = format!("where to cut is a number of examples, not the share {share}");
+        let found = Diagnostic::error(Code::BadValue, expr.span, message);
+        self.report(match examples {
+            Some(n) => {
+                let at = ((n as f64 * share).round() as usize).max(1);
+                found
+                    .help(format!("write `split(at: {at})`: {share} of {n} examples"))
+                    .edit(arg.span, format!("at: {at}"))
+            }
+            None => found.help("write how many examples the first part has: `split(at: 1500)`"),
+        });
+        None
+    }
+
+    pub(super) fn split_stage(
+        &mut self,
+        args: &'a [Argument],
+        span: Span,
+        examples: Option<usize>,
+    ) -> Option<Vec<StageKind>> {
         let [arg] = args else {
             let found = Diagnostic::error(Code::MissingArgument, span, "`split` needs where to cut")
                 .help("write `split(at: 1500)`, or `split(at: [1000, 1500])`");
@@ -198,6 +245,12 @@ impl<'a> Checker<'a> {
         };
         let mut bounds = Vec::new();
         for expr in exprs {
+            if let ExprKind::Number(number) = &expr.kind
+                && number.value > 0.0
+                && number.value < 1.0
+            {
+                return self.split_share(expr, arg, number.value, examples);
+            }
             bounds.push(self.plain_count(expr, 1, "where to cut")? as usize);
         }
         if bounds.windows(2).any(|pair| pair[0] >= pair[1]) || bounds.is_empty() {
@@ -245,15 +298,33 @@ impl<'a> Checker<'a> {
                     span,
                     "`prefetch` prepares batches, and there are none yet",
                 )
-                .help("put `batch(64)` before it");
+                .help("put `batch(64)` before it")
+                .edit(Self::before(span), "batch(64) |> ");
                 self.report(found);
                 return None;
             }
             _ => return Some(()),
         };
-        let found = Diagnostic::error(Code::MisplacedStatement, span, message)
-            .label(first, "batches from here on")
-            .help("move it before `batch`");
+        let mut found =
+            Diagnostic::error(Code::MisplacedStatement, span, message).label(first, "batches from here on");
+        let (one, two) = (self.text(first), self.text(span));
+        found = match kind {
+            // Stages of one line change places; a batch of batches goes.
+            StageKind::Batch { .. } | StageKind::Prefetch { .. } => {
+                let found = found.help("take one of the two out");
+                let before = self.text(Span { start: first.end, end: span.start, ..span });
+                if before == "|>" { found.edit(Span { start: first.end, ..span }, "") } else { found }
+            }
+            StageKind::Shuffle { .. } | StageKind::Split { .. } => {
+                found = found.help("move it before `batch`");
+                let near = first.file == span.file && first.end < span.start && {
+                    let between = self.text(Span { start: first.end, end: span.start, ..span });
+                    !between.contains('\n')
+                };
+                let moves = matches!(kind, StageKind::Shuffle { .. });
+                if near && moves { found.edit(first, two).edit(span, one) } else { found }
+            }
+        };
         self.report(found);
         None
     }

@@ -217,7 +217,7 @@ fn joins(
                     axis_text(x),
                     axis_text(y)
                 );
-                (Code::ShapeMismatch, message, Some("join them along another axis: `axis: …`".to_string()))
+                (Code::ShapeMismatch, message, Some(format!("make {} and {} equal, or join along another axis: `axis: …`", axis_text(x), axis_text(y))))
             }
             (None, Some((_, (x, y)))) => {
                 let message =
@@ -262,7 +262,11 @@ pub(super) fn split<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
     if size % parts != 0 {
         let text = checker.described(x, span);
         let message = format!("{} does not fall into {parts} equal parts: {text}", axis_text(&ty.axes[axis]));
-        checker.report(Diagnostic::error(Code::ShapeMismatch, call.span, message));
+        let fitting: Vec<String> =
+            (2..=size).filter(|n| size % n == 0).take(4).map(|n| n.to_string()).collect();
+        let found = Diagnostic::error(Code::ShapeMismatch, call.span, message)
+            .help(format!("{size} falls into {} parts", fitting.join(" or ")));
+        checker.report(found);
         return Value::Unknown;
     }
     let each = size / parts;

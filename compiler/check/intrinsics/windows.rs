@@ -149,7 +149,20 @@ fn per_axis(
     if numbers.len() != spatial {
         let message =
             format!("{what} has {} numbers, and there are {spatial} axes to move over", numbers.len());
-        checker.report(Diagnostic::error(Code::WrongRank, bound.span, message));
+        let mut found = Diagnostic::error(Code::WrongRank, bound.span, message);
+        if numbers.len() > spatial {
+            let some: Vec<String> = numbers.iter().take(spatial).map(ToString::to_string).collect();
+            found = found.help(format!("write one for each: `{what}: [{}]`", some.join(", ")));
+        } else {
+            found = found.help("write one number for all; an image is [batch, height, width, channel]");
+        }
+        let found = if spatial + 1 == numbers.len() {
+            let help = found.help.clone().unwrap_or_default();
+            found.help(format!("{help}; an image of one colour has an axis for it: `channel = 1`"))
+        } else {
+            found
+        };
+        checker.report(found);
         return None;
     }
     if let Some(wrong) = numbers.iter().find(|n| !(1..=MOST).contains(*n)) {
