@@ -226,7 +226,11 @@ impl Repair<'_> {
             self.out[end - 1] = b' ';
         }
         let span = Span::new(self.file, end - usize::from(colon), end);
-        let help = if colon { "write `{` instead of `:`, and `}` after the block" } else { "add `{`: an indented line follows" };
+        let help = if colon {
+            "write `{` instead of `:`, and `}` after the block"
+        } else {
+            "add `{`: an indented line follows"
+        };
         self.say(
             newline,
             line - 1,

@@ -154,7 +154,8 @@ impl<'a> Checker<'a> {
             (Value::Tensor(_) | Value::Pending(_), Some(from)) if from.end <= span.start => found
                 .help(format!("it is a value already: begin with {what}"))
                 .edit(Span { end: span.start, ..from }, ""),
-            _ => found.help("write `layer NAME(…) { … }`, or bind a call that lacks its tensor, as in `dense(8)`"),
+            _ => found
+                .help("write `layer NAME(…) { … }`, or bind a call that lacks its tensor, as in `dense(8)`"),
         };
         self.report(found);
     }
@@ -395,7 +396,12 @@ impl<'a> Checker<'a> {
                         next += usize::from(waits);
                     }
                     let Some(param) = params.get(next) else {
-                        self.too_many(callee, params, arg, at.checked_sub(1).and_then(|before| args.get(before)));
+                        self.too_many(
+                            callee,
+                            params,
+                            arg,
+                            at.checked_sub(1).and_then(|before| args.get(before)),
+                        );
                         out.wrong = true;
                         continue;
                     };
@@ -476,7 +482,8 @@ impl<'a> Checker<'a> {
         let is_number = |arg: &Argument| {
             matches!(arg.name, ArgumentName::None) && matches!(arg.value.kind, ExprKind::Number(_))
         };
-        let (Some(before), Some(arg)) = (at.checked_sub(1).and_then(|before| args.get(before)), args.get(at)) else {
+        let (Some(before), Some(arg)) = (at.checked_sub(1).and_then(|before| args.get(before)), args.get(at))
+        else {
             return false;
         };
         let sizes = next > 0 && params[next - 1].kind == Kind::Axis && params[next].kind == Kind::Bool;
@@ -645,8 +652,11 @@ impl<'a> Checker<'a> {
         found = match param.kind.example() {
             // What to write is the user's to choose; this is one that can be.
             Some(example) if !self.in_library() && !text.contains('\n') => {
-                let named =
-                    if matches!(param.kind, Kind::Axis) { example.to_string() } else { format!("{}: {example}", param.name) };
+                let named = if matches!(param.kind, Kind::Axis) {
+                    example.to_string()
+                } else {
+                    format!("{}: {example}", param.name)
+                };
                 let ours = match text.strip_suffix(')') {
                     Some(open) if open.ends_with('(') => format!("{open}{named})"),
                     Some(open) => format!("{open}, {named})"),

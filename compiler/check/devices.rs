@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use strata_grammar::ast::{
-    DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, PlaceStatement, ReplicasKind, Wire,
+    DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, PlaceStatement,
+    ReplicasKind, Wire,
 };
 use strata_grammar::{Code, Diagnostic, Severity, Span, did_you_mean};
 
@@ -237,7 +238,9 @@ impl<'a> Checker<'a> {
                     .label(known.span, format!("{count} declared here"))
                     .help(format!("the last is `{}[{}]`", name.text, count - 1));
                 found = match &expr.kind {
-                    strata_grammar::ast::ExprKind::Number(_) => found.edit(expr.span, (count - 1).to_string()),
+                    strata_grammar::ast::ExprKind::Number(_) => {
+                        found.edit(expr.span, (count - 1).to_string())
+                    }
                     strata_grammar::ast::ExprKind::Binary { right, .. } => {
                         found.edit(right.span, count.to_string())
                     }

@@ -198,9 +198,12 @@ impl<'a> Checker<'a> {
             None => {
                 if let Value::Axis(axis) = &value {
                     let name = axis.name.as_deref().unwrap_or("this axis");
-                    let message = format!("a range takes whole numbers, and `{name}` is free: the data say how long it is");
-                    let found = Diagnostic::error(Code::WrongKind, span, message)
-                        .help(format!("`{name}` is free, so no loop can run over it; operators work on all of it at once"));
+                    let message = format!(
+                        "a range takes whole numbers, and `{name}` is free: the data say how long it is"
+                    );
+                    let found = Diagnostic::error(Code::WrongKind, span, message).help(format!(
+                        "`{name}` is free, so no loop can run over it; operators work on all of it at once"
+                    ));
                     self.report(found);
                 } else if !value.is_unknown() {
                     self.wrong_kind(&value, "whole numbers", span, "a range");

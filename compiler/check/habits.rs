@@ -4,9 +4,9 @@
 use strata_grammar::ast::{Argument, ArgumentName, Definition, Expr, ExprKind, TypeExpr};
 use strata_grammar::{Code, Diagnostic, Span};
 
-use super::value::{Bound, Value};
-use super::signature::{Kind, Taken};
 use super::Checker;
+use super::signature::{Kind, Taken};
+use super::value::{Bound, Value};
 
 /// Functions that are operators here.
 const OPERATORS: &[(&str, &str)] = &[
@@ -44,9 +44,10 @@ impl<'a> Checker<'a> {
             ("range" | "arange", _, [start, end], None) => {
                 ("a range is written with `..`, without its end".to_string(), format!("{start}..{end}"))
             }
-            ("reshape" | "view", _, _, Some(_)) if flattens(args) => {
-                (format!("there is no `{name}`: `flatten` makes one axis of all but the first"), "flatten".into())
-            }
+            ("reshape" | "view", _, _, Some(_)) if flattens(args) => (
+                format!("there is no `{name}`: `flatten` makes one axis of all but the first"),
+                "flatten".into(),
+            ),
             ("reshape" | "view", _, [x, ..], None) if flattens(&args[1..]) => (
                 format!("there is no `{name}`: `flatten` makes one axis of all but the first"),
                 format!("flatten({x})"),
@@ -116,7 +117,9 @@ impl<'a> Checker<'a> {
                 let name = kind == Kind::Axes && is_name(word);
                 (number || name).then(|| word.to_string())
             }
-            (Kind::Ints | Kind::Padding, Value::Tuple(_)) => inner('(', ')').map(|inner| format!("[{inner}]")),
+            (Kind::Ints | Kind::Padding, Value::Tuple(_)) => {
+                inner('(', ')').map(|inner| format!("[{inner}]"))
+            }
             (Kind::Padding, Value::Text(word)) => {
                 let word = word.to_ascii_lowercase();
                 Some(if word == "valid" { "valid" } else { "same" }.to_string())
@@ -129,7 +132,9 @@ impl<'a> Checker<'a> {
                 "false" | "no" | "off" => Some("false".to_string()),
                 _ => None,
             },
-            (Kind::Init | Kind::Layer | Kind::DType, Value::Text(word)) => is_name(word).then(|| word.to_string()),
+            (Kind::Init | Kind::Layer | Kind::DType, Value::Text(word)) => {
+                is_name(word).then(|| word.to_string())
+            }
             _ => None,
         }
     }
@@ -163,12 +168,19 @@ impl<'a> Checker<'a> {
                     "`{layer}` takes ({p}, {q}), floats and whole numbers, and `{s}` and `{t}` stand in each \
                      other's place"
                 );
-                let (message, whole) = if x { (message, true) } else { (message.replace("floats and whole numbers", "whole numbers and floats"), true) };
+                let (message, whole) = if x {
+                    (message, true)
+                } else {
+                    (message.replace("floats and whole numbers", "whole numbers and floats"), true)
+                };
                 let mut found = Diagnostic::error(Code::DtypeMismatch, first.span, message)
                     .label(second.span, format!("`{q}` of `{layer}`"))
                     .help(format!("write `{layer}({t}, {s})`"));
                 let in_user = !self.loaded.in_library(first.span) && !self.loaded.in_library(second.span);
-                if whole && in_user && (first.span.end <= second.span.start || second.span.end <= first.span.start) {
+                if whole
+                    && in_user
+                    && (first.span.end <= second.span.start || second.span.end <= first.span.start)
+                {
                     found = found.edit(first.span, t).edit(second.span, s);
                 }
                 self.report(found);
@@ -184,11 +196,17 @@ impl<'a> Checker<'a> {
         let wants_number = params.first().is_some_and(|p| matches!(p.kind, Kind::Int | Kind::Float));
         let (Some(first), Some(last)) = (args.first(), args.last()) else { return false };
         let number = |expr: &Expr| matches!(expr.kind, ExprKind::Number(_));
-        if !plain || !wants_number || args.len() != params.len() || number(&first.value) || !number(&last.value) {
+        if !plain
+            || !wants_number
+            || args.len() != params.len()
+            || number(&first.value)
+            || !number(&last.value)
+        {
             return false;
         }
         let texts: Vec<String> = args.iter().map(|arg| self.text(arg.span)).collect();
-        let (end, rest) = texts.split_last().map_or((String::new(), &[][..]), |(end, rest)| (end.clone(), rest));
+        let (end, rest) =
+            texts.split_last().map_or((String::new(), &[][..]), |(end, rest)| (end.clone(), rest));
         let names: Vec<&str> = params.iter().map(|param| param.name).collect();
         let ours = format!("{end}, {}", rest.join(", "));
         let message = format!("`{callee}` takes ({}) in this order", names.join(", "));

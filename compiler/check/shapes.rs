@@ -216,9 +216,9 @@ impl<'a> Checker<'a> {
         let mut found = Diagnostic::error(code, spans[at], message);
         let text = self.quote(spans[at]).map(|text| text.trim_matches('`').to_string());
         found = match self.forgotten_axis(ids, spans, at) {
-            Some(edit) => found
-                .help("keep the axis that was combined: add `keep: true`")
-                .edit(edit, ", keep: true"),
+            Some(edit) => {
+                found.help("keep the axis that was combined: add `keep: true`").edit(edit, ", keep: true")
+            }
             None if code == Code::ShapeMismatch && whose == "`*`" && self.multiplies(ids, other, at) => {
                 found.help("`*` works element by element; a product of matrices is `@`").edit(op_span, "@")
             }
@@ -247,15 +247,13 @@ impl<'a> Checker<'a> {
     /// Where to write `keep: true` into a reduction whose result met what it was made of.
     fn forgotten_axis(&self, ids: &[ValueId], spans: &[Span], at: usize) -> Option<Span> {
         let other = at.saturating_sub(1);
-        let (side, whole) = if self.ty(ids[at]).rank() < self.ty(ids[other]).rank() {
-            (at, other)
-        } else {
-            (other, at)
-        };
+        let (side, whole) =
+            if self.ty(ids[at]).rank() < self.ty(ids[other]).rank() { (at, other) } else { (other, at) };
         let text = self.text(spans[side]);
         let reduces = ["mean(", "sum(", "max(", "min("].iter().any(|word| text.starts_with(word));
         let one_less = self.ty(ids[side]).rank() + 1 == self.ty(ids[whole]).rank();
-        let plain = reduces && one_less && text.ends_with(')') && !text.contains("keep") && !text.contains("|>");
+        let plain =
+            reduces && one_less && text.ends_with(')') && !text.contains("keep") && !text.contains("|>");
         let end = spans[side].end.saturating_sub(1);
         plain.then_some(Span { start: end, end, ..spans[side] })
     }
@@ -607,7 +605,8 @@ impl<'a> Checker<'a> {
             && let Some(id) = args.get(*arg)
         {
             let all: Vec<String> = (0..self.ty(*id).rank()).map(|at| at.to_string()).collect();
-            found = found.help(format!("give every axis its place: `axes: [{}]` in a new order", all.join(", ")));
+            found =
+                found.help(format!("give every axis its place: `axes: [{}]` in a new order", all.join(", ")));
         }
         if code == Code::DtypeMismatch {
             found = found.help("`cast(x, f32)` makes floats of whole numbers and of true and false");

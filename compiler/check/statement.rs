@@ -348,7 +348,8 @@ impl<'a> Checker<'a> {
         if let Some(first) = self.build.loss_span {
             let (a, b) = (self.text(first), self.text(expr.span));
             let short = a.len() + b.len() < 100 && !a.contains('\n') && !b.contains('\n');
-            let help = if short { format!("add them: `{a} + {b}`") } else { "add them: `loss a + 0.5 * b`".into() };
+            let help =
+                if short { format!("add them: `{a} + {b}`") } else { "add them: `loss a + 0.5 * b`".into() };
             let mut found = Diagnostic::error(Code::DuplicateSetting, span, "a model has one loss")
                 .label(first, "the first")
                 .help(help);

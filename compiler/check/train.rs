@@ -183,7 +183,10 @@ impl<'a> Checker<'a> {
         let has = |kind: fn(&TrainKind) -> bool| train.body.iter().any(|s| kind(&s.kind));
         // A line that could not be read may be the one that is missed.
         let broken = has(|kind| matches!(kind, TrainKind::Bad));
-        let stops = train.body.iter().any(|s| matches!(&s.kind, TrainKind::Setting { word, .. } if length_unit(&word.text).is_some()));
+        let stops = train
+            .body
+            .iter()
+            .any(|s| matches!(&s.kind, TrainKind::Setting { word, .. } if length_unit(&word.text).is_some()));
         let needed = [
             (
                 "feed",
@@ -375,7 +378,11 @@ impl<'a> Checker<'a> {
                 if x.fract() != 0.0 {
                     let found = Diagnostic::error(Code::BadValue, expr.span, "steps are whole");
                     let whole = format!("{}", x.round().max(1.0));
-                    self.report(found.help(format!("write `{whole} steps`")).edit(Span { end: unit.span.start, ..expr.span }, format!("{whole} ")));
+                    self.report(
+                        found
+                            .help(format!("write `{whole} steps`"))
+                            .edit(Span { end: unit.span.start, ..expr.span }, format!("{whole} ")),
+                    );
                     return None;
                 }
                 Every::Steps(x as u64)

@@ -192,8 +192,7 @@ impl<'a> Checker<'a> {
     fn nameless_axis(&mut self, span: Span) {
         let text = self.text(span);
         let message = format!("a size that the data bring is a name, not `{text}`");
-        let found =
-            Diagnostic::error(Code::BadSize, span, message).help("write `batch`").edit(span, "batch");
+        let found = Diagnostic::error(Code::BadSize, span, message).help("write `batch`").edit(span, "batch");
         self.report(found);
     }
 
@@ -527,14 +526,17 @@ impl<'a> Checker<'a> {
             let column = Type::new(ty.dtype, first.axes.clone());
             found = match (last, self.declared_head(id)) {
                 (Some(1), Some(head)) => {
-                    let input = self.build.model.inputs.iter().find(|input| input.span.touches(head.start as usize));
+                    let input =
+                        self.build.model.inputs.iter().find(|input| input.span.touches(head.start as usize));
                     let end = input.map_or(head.end, |input| input.span.end);
                     found
                         .help(format!("declare `{text}` as `{column}`, one number an example"))
                         .edit(Span { end, ..head }, column.to_string())
                 }
                 (Some(1), None) => found.help(format!("take its last axis out: `mean({text}, axis: -1)`")),
-                _ => found.help(format!("labels are numbers of classes: write `argmax({text})` if these are one-hot")),
+                _ => found.help(format!(
+                    "labels are numbers of classes: write `argmax({text})` if these are one-hot"
+                )),
             };
         } else if axes.len() < first.axes.len() && sizes(&first.axes[..axes.len()]) == sizes(axes) {
             let first_text = self.text(first.span);

@@ -258,7 +258,8 @@ impl Builder<'_> {
     /// A line that ends with an operator does not go on: the operator belongs to the next one.
     fn trailing_operator(&self, at: Stretch<'_>, last: Token) -> Option<Diagnostic> {
         let operator = &at.text[last.start..last.end];
-        if last.kind != TokenKind::Symbol || matches!(operator, "=" | ":" | "," | ";") || at.mended.is_some() {
+        if last.kind != TokenKind::Symbol || matches!(operator, "=" | ":" | "," | ";") || at.mended.is_some()
+        {
             return None;
         }
         let (start, end) = (at.offset(last.start), at.offset(last.end));
@@ -463,8 +464,8 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
 fn units(door: Rule) -> impl Iterator<Item = &'static str> {
     const TIMES: &[&str] = &["epochs", "steps", "examples", "seconds", "minutes", "hours", "ms", "s"];
     const RATES: &[&str] = &[
-        "GiB", "GB", "MiB", "MB", "TiB", "TB", "GB/s", "MB/s", "Gbit/s", "Mbit/s", "TFLOP/s", "GFLOP/s", "us", "ns",
-        "ms", "s",
+        "GiB", "GB", "MiB", "MB", "TiB", "TB", "GB/s", "MB/s", "Gbit/s", "Mbit/s", "TFLOP/s", "GFLOP/s",
+        "us", "ns", "ms", "s",
     ];
     let (first, then) = if door == Rule::only_device { (RATES, TIMES) } else { (TIMES, RATES) };
     first.iter().chain(then).copied()

@@ -248,12 +248,7 @@ fn strange_character(place: &Place<'_>) -> Option<Slip> {
             let message = format!("texts stand in double quotes, found `{found}`");
             Some(Slip::habit(whole, format!("\"{inside}\""), message, "write `\"…\"`"))
         }
-        '#' => Some(Slip::habit(
-            start..end,
-            "//",
-            "comments begin with `//`, not with `#`",
-            "write `// …`",
-        )),
+        '#' => Some(Slip::habit(start..end, "//", "comments begin with `//`, not with `#`", "write `// …`")),
         '&' => {
             let end = if place.word(at + 1) == "&" && place.touches(at + 1) { end + 1 } else { end };
             let shown = &text[start..end];
@@ -312,7 +307,9 @@ fn dot(place: &Place<'_>) -> Option<Slip> {
         Some(Slip::habit(start..end, text, format!("a number lacks a digit: `{shown}`"), help))
     };
     match (before, after) {
-        (None | Some(TokenKind::Open), Some(TokenKind::Number)) => zero("0.", format!(".{}", place.word(at + 1))),
+        (None | Some(TokenKind::Open), Some(TokenKind::Number)) => {
+            zero("0.", format!(".{}", place.word(at + 1)))
+        }
         (Some(TokenKind::Number), _) => zero(".0", format!("{}.", place.word(at - 1))),
         (Some(TokenKind::Word), Some(TokenKind::Word)) if is_module(place.word(at - 1)) => {
             let mut last = at + 1;
@@ -344,8 +341,22 @@ fn dot(place: &Place<'_>) -> Option<Slip> {
 /// How people call the modules that layers come from.
 fn is_module(word: &str) -> bool {
     const MODULES: [&str; 16] = [
-        "nn", "F", "torch", "tf", "keras", "layers", "np", "numpy", "jnp", "jax", "optim", "functional", "math",
-        "flax", "tensorflow", "linen",
+        "nn",
+        "F",
+        "torch",
+        "tf",
+        "keras",
+        "layers",
+        "np",
+        "numpy",
+        "jnp",
+        "jax",
+        "optim",
+        "functional",
+        "math",
+        "flax",
+        "tensorflow",
+        "linen",
     ];
     MODULES.contains(&word)
 }
@@ -459,7 +470,8 @@ fn foreign_brackets(place: &Place<'_>) -> Option<Slip> {
         ));
     }
     let before = at.checked_sub(1)?;
-    let is_dtype = |word: &str| matches!(word, "f32" | "f64" | "bf16" | "f16" | "i32" | "i64" | "u8" | "bool");
+    let is_dtype =
+        |word: &str| matches!(word, "f32" | "f64" | "bf16" | "f16" | "i32" | "i64" | "u8" | "bool");
     let axes = |open: usize, close: usize| {
         let inside = &text[place.end(open)..place.start(close)];
         let help = format!("write `{}[{inside}]`", place.word(open - 1));
@@ -502,14 +514,16 @@ fn foreign_head(place: &Place<'_>) -> Vec<Slip> {
                 let range = start..place.start(1);
                 out.push(Slip::habit(range, "", message, &format!("take `{first}` out")));
             }
-            let declares = place.word(2) == ":" && (BINDS.contains(&first) || called_here(first) == ["param"]);
+            let declares =
+                place.word(2) == ":" && (BINDS.contains(&first) || called_here(first) == ["param"]);
             if declares {
                 let message = format!("`{first}` is no keyword: what is trained is a `param`");
                 out.push(Slip::habit(start..place.end(0), "param", message, "write `param`"));
             }
             if place.kind(0) == Some(TokenKind::Word) && second == ":" && third != "{" && place.at == 1 {
                 let kind = if place.text.contains('=') { "param" } else { "input" };
-                let mut slip = Slip::new(start..start, format!("{kind} "), format!("write `{kind} {first}: …`"));
+                let mut slip =
+                    Slip::new(start..start, format!("{kind} "), format!("write `{kind} {first}: …`"));
                 slip.message = Some(format!("what has a type is declared: `{kind} {first}: …`"));
                 out.push(slip);
             }
@@ -548,7 +562,8 @@ fn punctuation(place: &Place<'_>, rules: &[Rule]) -> Vec<Slip> {
     let (at, before) = (place.at, place.before());
     let (word, kind) = (place.word(at), place.kind(at));
     let glued = at < place.tokens.len() && place.start(at) == before;
-    let after_blank = place.text[place.end(at)..].starts_with([' ', '\t']) || place.end(at) == place.text.len();
+    let after_blank =
+        place.text[place.end(at)..].starts_with([' ', '\t']) || place.end(at) == place.text.len();
     // A statement that begins with a word nobody knows is hardly a list of names.
     let unknown_head = at == 1
         && place.kind(0) == Some(TokenKind::Word)
@@ -581,12 +596,17 @@ fn punctuation(place: &Place<'_>, rules: &[Rule]) -> Vec<Slip> {
         let stands = matches!(kind, Some(TokenKind::Symbol | TokenKind::Word));
         if stands && !(is_word(sign) && kind == Some(TokenKind::Word) && at == 0) {
             // `->` is two tokens.
-            let last = if place.touches(at + 1) && place.kind(at + 1) == Some(TokenKind::Symbol) { at + 1 } else { at };
+            let last = if place.touches(at + 1) && place.kind(at + 1) == Some(TokenKind::Symbol) {
+                at + 1
+            } else {
+                at
+            };
             let (lead, trail) = match *sign {
                 ":" | "," => ("", if after_blank { "" } else { " " }),
                 _ => (if at == 0 { "" } else { " " }, if after_blank || last > at { "" } else { " " }),
             };
-            let help = format!("write `{sign}` instead of `{}`", &place.text[place.start(at)..place.end(last)]);
+            let help =
+                format!("write `{sign}` instead of `{}`", &place.text[place.start(at)..place.end(last)]);
             let from = if kind == Some(TokenKind::Word) { place.start(at) } else { before };
             let lead = if kind == Some(TokenKind::Word) { "" } else { lead };
             out.push(Slip::new(from..place.end(last), format!("{lead}{sign}{trail}"), help));

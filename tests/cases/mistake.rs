@@ -50,7 +50,9 @@ pub fn run(case: &Case) -> Result<String, String> {
         std::fs::write(&case.path, &written).map_err(|error| error.to_string())?;
     }
     judge(case, &parts, &here, &found)
-        .and_then(|()| if elsewhere.is_empty() { Ok(()) } else { Err("a message in another file".to_string()) })
+        .and_then(
+            |()| if elsewhere.is_empty() { Ok(()) } else { Err("a message in another file".to_string()) },
+        )
         .map_err(|why| format!("{why}\n{written}"))?;
     Ok(written)
 }
@@ -69,7 +71,11 @@ fn judge(case: &Case, parts: &Parts, here: &[Annotation], found: &[Diagnostic]) 
     let actual: Vec<usize> = here.iter().map(|annotation| annotation.line).collect();
     if expected != actual {
         let lines = |lines: &[usize]| lines.iter().map(|line| line + 1).collect::<Vec<_>>();
-        return Err(format!("messages wanted in lines {:?}, found in {:?}", lines(&expected), lines(&actual)));
+        return Err(format!(
+            "messages wanted in lines {:?}, found in {:?}",
+            lines(&expected),
+            lines(&actual)
+        ));
     }
     for wanted in wanted.iter().filter(|wanted| wanted.help.is_some()) {
         let words = wanted.help.as_deref().unwrap_or_default();
@@ -196,7 +202,8 @@ pub fn count(root: &Path) -> Result<(), String> {
         }
         let sound = run(&case).is_ok();
         let made = parts.wanted.iter().any(|wanted| wanted.lines.is_some());
-        let told = parts.wanted.iter().all(|w| !w.message || w.lines.is_some() || w.help.as_deref() != Some(""));
+        let told =
+            parts.wanted.iter().all(|w| !w.message || w.lines.is_some() || w.help.as_deref() != Some(""));
         edits += usize::from(sound && made);
         said += usize::from(sound && !made && told);
     }

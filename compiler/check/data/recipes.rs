@@ -222,7 +222,10 @@ impl<'a> Checker<'a> {
             let found = Diagnostic::error(Code::DataMismatch, field.name_span, message)
                 .label(input.span, format!("`{}` is {}", input.name, input.ty))
                 .label(span, "fed from here")
-                .help(format!("call the field `{}` of the data `{}`, as the model does", field.name, input.name))
+                .help(format!(
+                    "call the field `{}` of the data `{}`, as the model does",
+                    field.name, input.name
+                ))
                 .edit(field.name_span, input.name.as_str());
             self.report(found);
             return;

@@ -81,7 +81,9 @@ impl<'a> Checker<'a> {
                 let sign = Span { start: name.span.end, end: arg.value.span.start, ..name.span };
                 found.help(format!("a colon names a field: `{}: …`", name.text)).edit(sign, ": ")
             }
-            ArgumentName::None | ArgumentName::Colon(_) => found.help("write `name: …`, by the model's input"),
+            ArgumentName::None | ArgumentName::Colon(_) => {
+                found.help("write `name: …`, by the model's input")
+            }
         });
         false
     }
@@ -121,9 +123,13 @@ impl<'a> Checker<'a> {
                     && b - a + 1 == args.len() as i64
                 {
                     let range = format!("{a}..{}", b + 1);
-                    let found = Diagnostic::error(Code::WrongKind, first.span.to(last.span), "`columns` takes a range")
-                        .help(format!("write `columns({range})`: from {a} up to and without {}", b + 1))
-                        .edit(first.span.to(last.span), range);
+                    let found = Diagnostic::error(
+                        Code::WrongKind,
+                        first.span.to(last.span),
+                        "`columns` takes a range",
+                    )
+                    .help(format!("write `columns({range})`: from {a} up to and without {}", b + 1))
+                    .edit(first.span.to(last.span), range);
                     self.report(found);
                     return None;
                 }
@@ -240,9 +246,10 @@ impl<'a> Checker<'a> {
         if matches!(expr.kind, ExprKind::Binary { op: BinaryOp::Range, .. }) {
             let text = self.text(expr.span);
             let word = Span { end: span.start + "column".len() as u32, ..span };
-            let found = Diagnostic::error(Code::WrongKind, expr.span, "`column` takes one, and this is a range")
-                .help(format!("write `columns({text})`"))
-                .edit(word, "columns");
+            let found =
+                Diagnostic::error(Code::WrongKind, expr.span, "`column` takes one, and this is a range")
+                    .help(format!("write `columns({text})`"))
+                    .edit(word, "columns");
             self.report(found);
             return None;
         }

@@ -186,7 +186,9 @@ impl<'a> Checker<'a> {
                 let value = self.text(arg.value.span);
                 self.report(match args {
                     [_] => found
-                        .help(format!("write `batch({value})`, or `batch(total: {value})` for all copies together"))
+                        .help(format!(
+                            "write `batch({value})`, or `batch(total: {value})` for all copies together"
+                        ))
                         .edit(arg.span, value),
                     _ => found.help("write `batch(64)`, or `batch(total: 64)` for all copies together"),
                 });

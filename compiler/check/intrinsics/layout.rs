@@ -217,7 +217,15 @@ fn joins(
                     axis_text(x),
                     axis_text(y)
                 );
-                (Code::ShapeMismatch, message, Some(format!("make {} and {} equal, or join along another axis: `axis: …`", axis_text(x), axis_text(y))))
+                (
+                    Code::ShapeMismatch,
+                    message,
+                    Some(format!(
+                        "make {} and {} equal, or join along another axis: `axis: …`",
+                        axis_text(x),
+                        axis_text(y)
+                    )),
+                )
             }
             (None, Some((_, (x, y)))) => {
                 let message =
