@@ -454,7 +454,7 @@ impl<'a> Checker<'a> {
         let message = format!("`{callee}` takes no more arguments; it has ({})", names.join(", "));
         let found = Diagnostic::error(Code::ExtraArgument, arg.span, message);
         let digits = |arg: &Argument| {
-            let text = self.text(arg.span);
+            let text = self.written(arg.span);
             text.chars().all(|c| c.is_ascii_digit()).then_some(text)
         };
         // `0,5` as some languages write numbers.
@@ -490,7 +490,7 @@ impl<'a> Checker<'a> {
         if !sizes || !is_number(before) || !is_number(arg) {
             return false;
         }
-        let (came, gives) = (self.text(before.span), self.text(arg.span));
+        let (came, gives) = (self.written(before.span), self.written(arg.span));
         let message = format!("`{callee}` takes what it gives, not what comes in: `{came}` is known already");
         let found = Diagnostic::error(Code::ExtraArgument, before.span, message)
             .help(format!("write `{callee}({gives})`"))
@@ -549,7 +549,7 @@ impl<'a> Checker<'a> {
         let found = match did_you_mean(&name.text, names.iter().copied()) {
             Some(near) => found.help(format!("did you mean `{near}:`?")).edit(name.span, near),
             None if matches!(name.text.as_str(), "activation" | "act" | "nonlinearity") => {
-                let function = self.text(arg.value.span).trim_matches('"').to_string();
+                let function = self.written(arg.value.span).trim_matches('"').to_string();
                 let taken_out = self.argument_with_comma(arg.span);
                 let text = self.loaded.sources.get(arg.span.file).text.as_str();
                 let end = text[arg.span.end as usize..].find(')').map(|n| arg.span.end as usize + n + 1);
@@ -562,7 +562,11 @@ impl<'a> Checker<'a> {
                 }
             }
             None if lacks_axis && matches!(arg.value.kind, ExprKind::Number(_)) => found
-                .help(format!("an axis is named with `=`: `{} = {}`", name.text, self.text(arg.value.span)))
+                .help(format!(
+                    "an axis is named with `=`: `{} = {}`",
+                    name.text,
+                    self.written(arg.value.span)
+                ))
                 .edit(Span { start: name.span.end, end: arg.value.span.start, ..name.span }, " = "),
             None => found.help(format!("it has ({})", names.join(", "))),
         };
@@ -648,7 +652,7 @@ impl<'a> Checker<'a> {
         };
         let message = format!("`{callee}` needs `{}`: {}", param.name, param.kind.wants());
         let mut found = Diagnostic::error(Code::MissingArgument, span, message);
-        let text = self.text(span);
+        let text = self.written(span);
         found = match param.kind.example() {
             // What to write is the user's to choose; this is one that can be.
             Some(example) if !self.in_library() && !text.contains('\n') => {

@@ -32,7 +32,7 @@ impl<'a> Checker<'a> {
         piped: Option<Span>,
         span: Span,
     ) -> bool {
-        let plain: Vec<String> = args.iter().map(|arg| self.text(arg.value.span)).collect();
+        let plain: Vec<String> = args.iter().map(|arg| self.written(arg.value.span)).collect();
         let operator = OPERATORS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
         let (message, ours) = match (name, operator, plain.as_slice(), piped) {
             (_, Some(sign), [a, b], None) => {
@@ -60,7 +60,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The text of a place.
-    pub(super) fn text(&self, span: Span) -> String {
+    pub(super) fn written(&self, span: Span) -> String {
         self.loaded.sources.text(span).trim().to_string()
     }
 
@@ -163,7 +163,7 @@ impl<'a> Checker<'a> {
                 let (Some(first), Some(second)) = (&args[a], &args[b]) else { continue };
                 let (p, q) = (&definition.params[a].name.text, &definition.params[b].name.text);
                 let layer = super::name_of(definition);
-                let (s, t) = (self.text(first.span), self.text(second.span));
+                let (s, t) = (self.written(first.span), self.written(second.span));
                 let message = format!(
                     "`{layer}` takes ({p}, {q}), floats and whole numbers, and `{s}` and `{t}` stand in each \
                      other's place"
@@ -204,7 +204,7 @@ impl<'a> Checker<'a> {
         {
             return false;
         }
-        let texts: Vec<String> = args.iter().map(|arg| self.text(arg.span)).collect();
+        let texts: Vec<String> = args.iter().map(|arg| self.written(arg.span)).collect();
         let (end, rest) =
             texts.split_last().map_or((String::new(), &[][..]), |(end, rest)| (end.clone(), rest));
         let names: Vec<&str> = params.iter().map(|param| param.name).collect();

@@ -34,7 +34,7 @@ impl<'a> Checker<'a> {
                 && matches!(inner.kind, ExprKind::Number(_))
             {
                 let message = format!("`{}` is 0 or more", name.text);
-                let right = self.text(inner.span);
+                let right = self.written(inner.span);
                 let found = Diagnostic::error(Code::BadValue, arg.value.span, message)
                     .help(format!("write `{right}`"))
                     .edit(arg.value.span, right);

@@ -249,7 +249,7 @@ impl<'a> Checker<'a> {
         let other = at.saturating_sub(1);
         let (side, whole) =
             if self.ty(ids[at]).rank() < self.ty(ids[other]).rank() { (at, other) } else { (other, at) };
-        let text = self.text(spans[side]);
+        let text = self.written(spans[side]);
         let reduces = ["mean(", "sum(", "max(", "min("].iter().any(|word| text.starts_with(word));
         let one_less = self.ty(ids[side]).rank() + 1 == self.ty(ids[whole]).rank();
         let plain =
@@ -341,7 +341,7 @@ impl<'a> Checker<'a> {
             let bare = text.trim_matches('`').to_string();
             let around = right.rank() == 2 && left.rank() >= 1 && right.axes[1].size == left.axes[0].size;
             let help = if around && !turned {
-                format!("turn the two around: `{bare} @ {}`", self.text(a_span))
+                format!("turn the two around: `{bare} @ {}`", self.written(a_span))
             } else if turned {
                 format!("turn it: `transpose({})`", text.trim_matches('`'))
             } else {
@@ -353,7 +353,7 @@ impl<'a> Checker<'a> {
             if turned && bare != "the right side" {
                 found = found.edit(b_span, format!("transpose({bare})"));
             } else if around {
-                found = found.edit(a_span, bare).edit(b_span, self.text(a_span));
+                found = found.edit(a_span, bare).edit(b_span, self.written(a_span));
             }
             let found = self.with_statement(found, a);
             let found = self.with_statement(found, b);
@@ -502,7 +502,7 @@ impl<'a> Checker<'a> {
                     let mut found = Diagnostic::error(Code::UnknownAxis, *span, message);
                     if let Some(last) = ty.rank().checked_sub(1) {
                         found = found.help(format!("axes are counted from 0: the last is {last}"));
-                        if self.text(*span) == n.to_string() {
+                        if self.written(*span) == n.to_string() {
                             found = found.edit(*span, last.to_string());
                         }
                     }

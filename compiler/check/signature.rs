@@ -252,7 +252,7 @@ impl<'a> Checker<'a> {
                 fitted
             };
         }
-        let meant = self.meant(&value, kind, &self.text(span));
+        let meant = self.meant(&value, kind, &self.written(span));
         self.wrong_kind_meant(&value, kind.wants(), span, whose, meant);
         Value::Unknown
     }
@@ -302,7 +302,7 @@ impl<'a> Checker<'a> {
             }
             Value::Layer(layer) => match &**layer {
                 Layer::Partial(partial) if partial.span != span => {
-                    let call = self.text(partial.span);
+                    let call = self.written(partial.span);
                     let floats: Vec<&str> = self
                         .build
                         .model
@@ -378,7 +378,7 @@ impl<'a> Checker<'a> {
             format!("an axis of {n} is beyond what any machine holds")
         };
         let mut found = Diagnostic::error(Code::BadSize, span, message);
-        if n < 1 && self.text(span).parse::<i64>() == Ok(n) {
+        if n < 1 && self.written(span).parse::<i64>() == Ok(n) {
             let right = n.unsigned_abs().max(1);
             found = found.help(format!("write `{right}`")).edit(span, right.to_string());
         }

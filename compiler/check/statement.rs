@@ -266,7 +266,7 @@ impl<'a> Checker<'a> {
                     .help(format!("declare it with `state {}: … = zeros`", name.text));
                 if let Some((Value::Pending(at), _)) = &other {
                     let declared = self.pending[*at].span;
-                    let text = self.text(declared);
+                    let text = self.written(declared);
                     let word = ["param", "const"].into_iter().find(|word| text.starts_with(word));
                     if let Some(word) = word.filter(|_| !self.loaded.in_library(declared)) {
                         let end = declared.start + word.len() as u32;
@@ -346,7 +346,7 @@ impl<'a> Checker<'a> {
         let value = self.eval(expr);
         self.frame().binding = before;
         if let Some(first) = self.build.loss_span {
-            let (a, b) = (self.text(first), self.text(expr.span));
+            let (a, b) = (self.written(first), self.written(expr.span));
             let short = a.len() + b.len() < 100 && !a.contains('\n') && !b.contains('\n');
             let help =
                 if short { format!("add them: `{a} + {b}`") } else { "add them: `loss a + 0.5 * b`".into() };

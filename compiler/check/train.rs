@@ -304,7 +304,7 @@ impl<'a> Checker<'a> {
                 let message = format!("`train` has no setting `{}`", word.text);
                 let found = Diagnostic::error(Code::UnknownName, word.span, message);
                 if let Some(unit) = length_unit(&word.text) {
-                    let number = self.text(value.span);
+                    let number = self.written(value.span);
                     let ours = format!("stop after {number} {unit}");
                     self.report(found.help(format!("write `{ours}`")).edit(span, ours));
                     return;

@@ -190,7 +190,7 @@ impl<'a> Checker<'a> {
 
     /// `None` or `-1` for a size that the data bring.
     fn nameless_axis(&mut self, span: Span) {
-        let text = self.text(span);
+        let text = self.written(span);
         let message = format!("a size that the data bring is a name, not `{text}`");
         let found = Diagnostic::error(Code::BadSize, span, message).help("write `batch`").edit(span, "batch");
         self.report(found);
@@ -520,7 +520,7 @@ impl<'a> Checker<'a> {
             found = found.label(first.span, format!("leading axes {}", list(&first.axes)));
         }
         let ty = self.ty(id).clone();
-        let text = self.text(span);
+        let text = self.written(span);
         if axes.len() == first.axes.len() + 1 && sizes(&axes[..first.axes.len()]) == sizes(&first.axes) {
             let last = axes.last().and_then(|axis| axis.size.known());
             let column = Type::new(ty.dtype, first.axes.clone());
@@ -539,7 +539,7 @@ impl<'a> Checker<'a> {
                 )),
             };
         } else if axes.len() < first.axes.len() && sizes(&first.axes[..axes.len()]) == sizes(axes) {
-            let first_text = self.text(first.span);
+            let first_text = self.written(first.span);
             found = found.help(format!(
                 "`{first_text}` has more axes than one for the examples: put `flatten` before its last layer"
             ));

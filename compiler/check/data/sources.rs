@@ -244,7 +244,7 @@ impl<'a> Checker<'a> {
             return None;
         }
         if matches!(expr.kind, ExprKind::Binary { op: BinaryOp::Range, .. }) {
-            let text = self.text(expr.span);
+            let text = self.written(expr.span);
             let word = Span { end: span.start + "column".len() as u32, ..span };
             let found =
                 Diagnostic::error(Code::WrongKind, expr.span, "`column` takes one, and this is a range")
@@ -270,7 +270,7 @@ impl<'a> Checker<'a> {
                     format!("there is no column {at}: the file has {}, counted from 0", columns.len());
                 let last = columns.len().saturating_sub(1);
                 // The end of a range stands behind its last column.
-                let right = if self.text(span) == at.to_string() { last } else { last + 1 };
+                let right = if self.written(span) == at.to_string() { last } else { last + 1 };
                 let found = Diagnostic::error(Code::UnknownColumn, span, message)
                     .help(format!("the last column is {last}"))
                     .edit(span, right.to_string());

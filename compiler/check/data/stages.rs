@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
                     self.report(match did_you_mean(&name.text, ["seed", "window"]) {
                         Some("seed") => found.help("did you mean `seed:`?").edit(name.span, "seed"),
                         _ if number && window.is_none() => {
-                            let value = self.text(arg.value.span);
+                            let value = self.written(arg.value.span);
                             found.help(format!("write `shuffle({value})`")).edit(arg.span, value)
                         }
                         _ => found.help("it has (window, seed)"),
@@ -168,7 +168,7 @@ impl<'a> Checker<'a> {
                 "`shuffle` needs the number of examples to draw from",
             )
             .help("write `shuffle(10000)`; as many as there are gives every order alike");
-            let text = self.text(span);
+            let text = self.written(span);
             let found = if text == "shuffle" { found.edit(span, "shuffle(10000)") } else { found };
             self.report(found);
             return None;
@@ -183,7 +183,7 @@ impl<'a> Checker<'a> {
             {
                 let message = format!("`batch` has no argument `{}`", name.text);
                 let found = Diagnostic::error(Code::UnknownArgument, name.span, message);
-                let value = self.text(arg.value.span);
+                let value = self.written(arg.value.span);
                 self.report(match args {
                     [_] => found
                         .help(format!(
@@ -309,18 +309,18 @@ impl<'a> Checker<'a> {
         };
         let mut found =
             Diagnostic::error(Code::MisplacedStatement, span, message).label(first, "batches from here on");
-        let (one, two) = (self.text(first), self.text(span));
+        let (one, two) = (self.written(first), self.written(span));
         found = match kind {
             // Stages of one line change places; a batch of batches goes.
             StageKind::Batch { .. } | StageKind::Prefetch { .. } => {
                 let found = found.help("take one of the two out");
-                let before = self.text(Span { start: first.end, end: span.start, ..span });
+                let before = self.written(Span { start: first.end, end: span.start, ..span });
                 if before == "|>" { found.edit(Span { start: first.end, ..span }, "") } else { found }
             }
-            StageKind::Shuffle { .. } | StageKind::Split { .. } => {
+            StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. } => {
                 found = found.help("move it before `batch`");
                 let near = first.file == span.file && first.end < span.start && {
-                    let between = self.text(Span { start: first.end, end: span.start, ..span });
+                    let between = self.written(Span { start: first.end, end: span.start, ..span });
                     !between.contains('\n')
                 };
                 let moves = matches!(kind, StageKind::Shuffle { .. });
