@@ -168,7 +168,7 @@ impl<'a> Checker<'a> {
         };
         let values = match target {
             Target::Name(_) => vec![value],
-            Target::Tuple { members, span } => self.members(&value, members.len(), *span),
+            Target::Tuple { members, span } => self.members(&value, members.len(), *span, &[]),
         };
         let mut states: Vec<State<'a>> = Vec::new();
         for (name, value) in names.into_iter().zip(values) {
