@@ -7,7 +7,7 @@ use strata_grammar::ast::{
     DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, PlaceStatement,
     ReplicasKind, Wire,
 };
-use strata_grammar::{Code, Diagnostic, Severity, Span, did_you_mean};
+use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::layer::Elaborated;
 use super::{Checker, items};
@@ -81,12 +81,13 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check_devices(&mut self, parts: &[Parts]) {
+        let before = self.errors();
         let mut later = Vec::new();
         self.device_items(parts, &mut later);
         // What is wrong comes first; what is merely early would drown it.
-        let is_wrong = |found: &Diagnostic| found.code != Code::NotYet && found.severity == Severity::Error;
-        let wrong = self.loaded.diagnostics.iter().chain(&self.diagnostics).any(is_wrong);
-        if !wrong {
+        let is_text = |found: &Diagnostic| matches!(found.code, Code::SyntaxError | Code::UnmatchedBracket);
+        let broken = self.loaded.diagnostics.iter().any(is_text);
+        if self.errors() == before && !broken {
             for (span, what) in later {
                 self.not_yet(span, &what);
             }

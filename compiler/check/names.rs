@@ -136,6 +136,12 @@ impl<'a> Checker<'a> {
             format!("nothing is called `{}` here", name.text),
         );
         if let Some(near) = near {
+            // These two initialisers take a number.
+            let near = match near.as_str() {
+                "normal" if !callee => "normal(0.02)".to_string(),
+                "uniform" if !callee => "uniform(0.05)".to_string(),
+                _ => near,
+            };
             self.report(found.help(format!("did you mean `{near}`?")).edit(name.span, near));
             return;
         }

@@ -300,6 +300,18 @@ impl<'a> Checker<'a> {
                 let meant = meant.unwrap_or_default();
                 found.help(format!("write `{meant}`")).edit(span, meant)
             }
+            Value::Tuple(members) if members.len() > 1 => {
+                let name = what.trim_matches('`').to_string();
+                let bound = self.frame().scope.get(&name).map(|binding| binding.span);
+                let rest = ", _".repeat(members.len() - 1);
+                match bound.filter(|bound| !self.loaded.in_library(*bound)) {
+                    Some(bound) => found
+                        .label(bound, format!("{} values are bound to one name", members.len()))
+                        .help(format!("give each a name where it is bound: `{name}{rest} = …`"))
+                        .edit(Self::behind(bound), rest),
+                    None => found.help(format!("bind each to a name first: `a{rest} = …`")),
+                }
+            }
             Value::Layer(layer) => match &**layer {
                 Layer::Partial(partial) if partial.span != span => {
                     let call = self.written(partial.span);

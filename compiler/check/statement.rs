@@ -525,11 +525,12 @@ impl<'a> Checker<'a> {
             Some(n) if n >= 1 => Some(n),
             _ if value.is_unknown() => None,
             Some(n) => {
-                self.report(Diagnostic::error(
-                    Code::BadValue,
-                    expr.span,
-                    format!("{what} is at least 1, not {n}"),
-                ));
+                let right = n.unsigned_abs().max(1).to_string();
+                let found =
+                    Diagnostic::error(Code::BadValue, expr.span, format!("{what} is at least 1, not {n}"))
+                        .help(format!("write `{right}`"))
+                        .edit(expr.span, right);
+                self.report(found);
                 None
             }
             None => {

@@ -86,15 +86,17 @@ impl Builder<'_> {
         (if is_comment { at.span(start, start) } else { span }, mended)
     }
 
-    /// Reports the head of a block, which lies between the start of `pair` and its block.
-    pub(super) fn broken_head(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>) {
+    /// Reports the head of a block, which lies between the start of `pair` and its block. Returns it as it was
+    /// probably meant.
+    pub(super) fn broken_head(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>) -> Option<Mended> {
         let start = pair.as_span().start();
         let block = Parts::of(pair).find(is_block);
         let end = block.map_or(pair.as_span().end(), |block| block.as_span().start());
         let head = at.part(start, end);
-        if !self.was_reported(at.offset(start), at.offset(end)) {
-            self.explain(head, Rule::only_head);
+        if self.was_reported(at.offset(start), at.offset(end)) {
+            return None;
         }
+        self.explain(head, Rule::only_head)
     }
 
     /// Reports what `door` expected in a stretch that it does not take.
@@ -138,16 +140,18 @@ impl Builder<'_> {
             && !rules.iter().any(|rule| is_due(*rule))
             && door != Rule::only_head
         {
-            let word = found.map_or(String::new(), text_of);
+            let (word, found_token) = (found.map_or(String::new(), text_of), found);
             let found = error(format!("`{word}` is no unit that `{}` could have", text_of(number)));
-            self.report(match did_you_mean(&word, units(door)) {
+            let near = did_you_mean(&word, units(door));
+            self.report(match near {
                 Some(near) => suggest(found, place, near),
                 None => found.help(format!(
                     "units are {} and more",
                     list(units(door).take(8).map(|unit| format!("`{unit}`")).collect::<Vec<_>>().into_iter())
                 )),
             });
-            return None;
+            let (Some(token), Some(near)) = (found_token, near) else { return None };
+            return if self.afford(2 * at.text.len()) { mend(at, token, near, door) } else { None };
         }
         if found.is_none()
             && let Some(last) = before

@@ -93,7 +93,7 @@ impl Builder<'_> {
                 (Some(name), params)
             }
             None => {
-                self.broken_head(at, pair);
+                let _ = self.broken_head(at, pair);
                 (None, Vec::new())
             }
         };
@@ -148,7 +148,7 @@ impl Builder<'_> {
         if let Some(head) = parts.maybe(Rule::cluster_head) {
             cluster = Parts::of(&head).find(|part| part.as_rule() == Rule::name).map(|name| at.ident(&name));
         } else if !parts.has(Rule::devices_head) {
-            self.broken_head(at, pair);
+            let _ = self.broken_head(at, pair);
         }
         let block = parts.find(|part| part.as_rule() == Rule::device_block).expect("devices have a block");
         let (body, block) = self.device_lines(at, &block);
@@ -172,7 +172,7 @@ impl Builder<'_> {
                     DeviceKind::Machine { name, body, block }
                 }
                 None => {
-                    self.broken_head(at, pair);
+                    let _ = self.broken_head(at, pair);
                     DeviceKind::Bad
                 }
             },
@@ -206,7 +206,7 @@ impl Builder<'_> {
         let model = match parts.maybe(Rule::place_head) {
             Some(head) => Parts::of(&head).nth(1).map(|name| at.ident(&name)),
             None => {
-                self.broken_head(at, pair);
+                let _ = self.broken_head(at, pair);
                 None
             }
         };
@@ -269,7 +269,7 @@ impl Builder<'_> {
         let model = match parts.maybe(Rule::replicas_head) {
             Some(head) => Parts::of(&head).nth(1).map(|name| at.ident(&name)),
             None => {
-                self.broken_head(at, pair);
+                let _ = self.broken_head(at, pair);
                 None
             }
         };
@@ -329,7 +329,7 @@ impl Builder<'_> {
                 (Some(model), args)
             }
             None => {
-                self.broken_head(at, pair);
+                let _ = self.broken_head(at, pair);
                 (None, Vec::new())
             }
         };

@@ -213,6 +213,9 @@ fn slip(text: &str, door: Rule, budget: &mut usize) -> Option<Slip> {
     candidates.extend(foreign_operator(&place));
     candidates.extend(foreign_number(&place));
     candidates.extend(foreign_brackets(&place));
+    if matches!(door, Rule::only_statement | Rule::only_train) && candidates.is_empty() {
+        candidates.extend(two_statements(&place, &rules, budget));
+    }
     let sure = candidates.iter().any(|slip| slip.sure);
     if !sure {
         candidates.extend(punctuation(&place, &rules));
@@ -418,7 +421,13 @@ fn foreign_operator(place: &Place<'_>) -> Vec<Slip> {
         (number, "") if number == "%" && before > 0 => out.extend(percent(place, before)),
         (_, ":") => {
             let range = place.start(at)..place.end(at);
-            out.push(Slip::new(range, "..", "a range is written with `..`"));
+            let mut slip = Slip::new(range, "..", "a range is written with `..`");
+            // `x[:, 0]`: all of an axis.
+            if matches!(pair.0, "[" | ",") && matches!(place.word(at + 1), "]" | ",") {
+                slip.sure = true;
+                slip.message = Some("all of an axis is written `..`, found `:`".to_string());
+            }
+            out.push(slip);
         }
         _ => {}
     }
@@ -538,6 +547,23 @@ fn foreign_head(place: &Place<'_>) -> Vec<Slip> {
             slip.text = String::new();
             out.push(slip);
         }
+        Rule::only_place if place.kind(place.at) == Some(TokenKind::Text) => {
+            let text = place.word(place.at).trim_matches('"').to_ascii_lowercase();
+            let (name, index) = text.split_once(':').unwrap_or((&text, ""));
+            let name = if name == "cuda" { "gpu" } else { name };
+            let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
+            if plain && index.bytes().all(|b| b.is_ascii_digit()) {
+                let ours = if index.is_empty() { name.to_string() } else { format!("{name}[{index}]") };
+                let range = place.start(place.at)..place.end(place.at);
+                let message = "a device is a name that `devices` declares, not a text";
+                out.push(Slip::habit(range, ours.clone(), message, &format!("write `{ours}`")));
+            }
+        }
+        Rule::only_replicas if matches!(first, "sync" | "async") && place.tokens.len() == 3 => {
+            let ours = format!("{second} {third} {first}");
+            let help = format!("write `{ours}`");
+            out.push(Slip::new(start..place.end(2), ours, help));
+        }
         Rule::only_item if matches!(second, "=" | ",") && place.at == 0 => {
             out.push(Slip::new(start..start, "data ", format!("write `data {first} = …`")));
         }
@@ -562,8 +588,6 @@ fn punctuation(place: &Place<'_>, rules: &[Rule]) -> Vec<Slip> {
     let (at, before) = (place.at, place.before());
     let (word, kind) = (place.word(at), place.kind(at));
     let glued = at < place.tokens.len() && place.start(at) == before;
-    let after_blank =
-        place.text[place.end(at)..].starts_with([' ', '\t']) || place.end(at) == place.text.len();
     // A statement that begins with a word nobody knows is hardly a list of names.
     let unknown_head = at == 1
         && place.kind(0) == Some(TokenKind::Word)
@@ -583,49 +607,51 @@ fn punctuation(place: &Place<'_>, rules: &[Rule]) -> Vec<Slip> {
         wanted.push("within machine");
     }
     wanted.extend(rules.iter().filter_map(|rule| match keyword(*rule)? {
+        "at" if at > 0 && place.word(at - 1) == "stop" => Some("at"),
         "at" => Some("at most"),
         "by" if at == place.tokens.len() => Some("by batch"),
         "as" | "and" | "or" | "not" | "false" | "true" | "frozen" => None,
+        // Where an operand is due, these only begin one.
+        "every" | "for" if rules.contains(&Rule::prefix) => None,
         word => Some(word),
     }));
     if word == "->" || (word == ">" && at > 0 && place.word(at - 1) == "-") {
         wanted.retain(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()));
     }
-    let is_word = |sign: &str| sign.starts_with(|c: char| c.is_ascii_alphabetic());
-    for sign in &wanted {
-        let stands = matches!(kind, Some(TokenKind::Symbol | TokenKind::Word));
-        if stands && !(is_word(sign) && kind == Some(TokenKind::Word) && at == 0) {
-            // `->` is two tokens.
-            let last = if place.touches(at + 1) && place.kind(at + 1) == Some(TokenKind::Symbol) {
-                at + 1
-            } else {
-                at
-            };
-            let (lead, trail) = match *sign {
-                ":" | "," => ("", if after_blank { "" } else { " " }),
-                _ => (if at == 0 { "" } else { " " }, if after_blank || last > at { "" } else { " " }),
-            };
-            let help =
-                format!("write `{sign}` instead of `{}`", &place.text[place.start(at)..place.end(last)]);
-            let from = if kind == Some(TokenKind::Word) { place.start(at) } else { before };
-            let lead = if kind == Some(TokenKind::Word) { "" } else { lead };
-            out.push(Slip::new(from..place.end(last), format!("{lead}{sign}{trail}"), help));
-        }
+    let stands_for = kind == Some(TokenKind::Symbol);
+    if stands_for {
+        out.extend(wanted.iter().map(|sign| instead(place, sign)));
     }
     for sign in &wanted {
         let help = match at.checked_sub(1) {
             Some(last) => format!("write `{sign}` after `{}`", place.word(last)),
             None => format!("write `{sign}`"),
         };
+        let trail = if matches!(word, ":" | ",") { "" } else { " " };
         let slip = match *sign {
             ":" | "," => Slip::new(before..before, format!("{sign}{}", if glued { " " } else { "" }), help),
             _ if at == place.tokens.len() => Slip::new(before..before, format!(" {sign}"), help),
-            _ if glued => Slip::new(before..before, format!(" {sign} "), help),
+            _ if glued => Slip::new(before..before, format!(" {sign}{trail}"), help),
             _ => Slip::new(place.start(at)..place.start(at), format!("{sign} "), help),
         };
         out.push(slip);
     }
-    if rules.contains(&Rule::device_block) && at == place.tokens.len() {
+    if kind == Some(TokenKind::Word) && at > 0 {
+        let words = wanted.iter().filter(|sign| sign.starts_with(|c: char| c.is_ascii_alphabetic()));
+        out.extend(words.map(|sign| {
+            let help = format!("write `{sign}` instead of `{word}`");
+            Slip::new(place.start(at)..place.end(at), *sign, help)
+        }));
+    }
+    if kind == Some(TokenKind::Text) {
+        let bare = word.trim_matches('"');
+        let slip = Slip::new(place.start(at)..place.end(at), bare, format!("write `{bare}` without quotes"));
+        out.push(slip);
+    }
+    if rules.iter().any(|rule| matches!(rule, Rule::device_block | Rule::open_brace))
+        && place.word(0) == "machine"
+        && at == place.tokens.len()
+    {
         out.push(Slip::new(before..before, " { cpu }", "say what is in it: `{ cpu }`"));
     }
     if kind == Some(TokenKind::Symbol) {
@@ -643,6 +669,34 @@ fn punctuation(place: &Place<'_>, rules: &[Rule]) -> Vec<Slip> {
         out.push(Slip::new(range, "", format!("take `{}` out", place.word(last))));
     }
     out
+}
+
+/// `sign` for the symbol that stands at the place.
+fn instead(place: &Place<'_>, sign: &str) -> Slip {
+    let (at, before) = (place.at, place.before());
+    // `->` is two tokens.
+    let two = place.touches(at + 1) && place.kind(at + 1) == Some(TokenKind::Symbol);
+    let end = place.end(if two { at + 1 } else { at });
+    let blank = place.text[end..].starts_with([' ', '\t']) || end == place.text.len();
+    let lead = if matches!(sign, ":" | ",") || at == 0 { "" } else { " " };
+    let trail = if blank { "" } else { " " };
+    let help = format!("write `{sign}` instead of `{}`", &place.text[place.start(at)..end]);
+    Slip::new(before..end, format!("{lead}{sign}{trail}"), help)
+}
+
+/// Two statements without a line between them.
+fn two_statements(place: &Place<'_>, rules: &[Rule], budget: &mut usize) -> Option<Slip> {
+    if !rules.contains(&Rule::EOI) || place.at == 0 || place.kind(place.at) != Some(TokenKind::Word) {
+        return None;
+    }
+    let (one, two) = (&place.text[..place.before()], &place.text[place.start(place.at)..]);
+    if !(takes(one, place.door, budget) && takes(two, place.door, budget)) {
+        return None;
+    }
+    let word = place.word(place.at);
+    let message = format!("a statement ends with its line: `{word}` begins another one");
+    let range = place.before()..place.start(place.at);
+    Some(Slip::habit(range, "; ", message, "begin a new line, or put `;` between the two"))
 }
 
 fn is_operator(word: &str) -> bool {

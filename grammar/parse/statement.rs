@@ -122,10 +122,19 @@ impl Builder<'_> {
                 (var, self.expression(at, &head.must()))
             }
             None => {
-                self.broken_head(at, pair);
+                let mended = self.broken_head(at, pair);
                 parts.must(); // for
-                let head = parts.maybe(Rule::junk);
-                (loop_name(at, head.as_ref(), pair), unknown(at, pair))
+                let junk = parts.maybe(Rule::junk);
+                let meant = mended.and_then(|mended| {
+                    mended.with(|at, head| {
+                        let mut head = Parts::of(head);
+                        head.must(); // for
+                        let var = at.ident(&head.must());
+                        head.must(); // in
+                        (var, self.expression(at, &head.must()))
+                    })
+                });
+                meant.unwrap_or_else(|| (loop_name(at, junk.as_ref(), pair), unknown(at, pair)))
             }
         };
         let block = parts.find(|part| part.as_rule() == Rule::block).expect("a loop has a body");
@@ -137,11 +146,15 @@ impl Builder<'_> {
         let (over, reverse, state) = match parts.maybe(Rule::scan_head) {
             Some(head) => self.scan_head(at, &head),
             None => {
-                self.broken_head(at, pair);
+                let mended = self.broken_head(at, pair);
                 parts.must(); // scan
-                let state = parts.maybe(Rule::junk).and_then(|junk| self.broken_state(at, &junk));
-                let state = state.map(|target| (target, unknown(at, pair)));
-                (ScanOver::Times(unknown(at, pair)), false, state)
+                let junk = parts.maybe(Rule::junk);
+                let meant = mended.and_then(|mended| mended.with(|at, head| self.scan_head(at, head)));
+                meant.unwrap_or_else(|| {
+                    let state = junk.and_then(|junk| self.broken_state(at, &junk));
+                    let state = state.map(|target| (target, unknown(at, pair)));
+                    (ScanOver::Times(unknown(at, pair)), false, state)
+                })
             }
         };
         let block = parts.find(|part| part.as_rule() == Rule::block).expect("a scan has a body");
@@ -187,7 +200,7 @@ impl Builder<'_> {
     fn generate(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>) -> StatementKind {
         let mut parts = Parts::of(pair);
         let Some(head) = parts.maybe(Rule::generate_head) else {
-            self.broken_head(at, pair);
+            let _ = self.broken_head(at, pair);
             return StatementKind::Bad;
         };
         let name = at.ident(&Parts::of(&head).nth(1).expect("generate has a name"));
