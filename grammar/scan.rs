@@ -16,6 +16,9 @@ use crate::source::{FileId, Span};
 /// How deep brackets and blocks may nest.
 pub(crate) const MAX_DEPTH: usize = 64;
 
+/// So many brackets of one line are mended together.
+const MOST_EDITS: usize = 8;
+
 /// What a broken bracket becomes: no rule of the grammar takes it.
 const BROKEN: u8 = 1;
 /// A newline at which the innermost block should have ended (`block_ends` in the grammar).
@@ -359,9 +362,14 @@ impl Repair<'_> {
 
     /// The bracket at `at`, with its line where nothing else stands there.
     fn alone(&self, at: usize) -> Span {
-        let start = self.bytes[..at].iter().rposition(|&b| b == b'\n').map_or(0, |newline| newline + 1);
-        let rest = &self.bytes[at + 1..];
-        let end = at + 1 + rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |newline| newline + 1);
+        // A line that is longer holds more than a bracket.
+        const FAR: usize = 200;
+        let low = at.saturating_sub(FAR);
+        let high = (at + 1 + FAR).min(self.bytes.len());
+        let newline = self.bytes[low..at].iter().rposition(|&b| b == b'\n').map(|n| low + n + 1);
+        let Some(start) = newline.or((low == 0).then_some(0)) else { return self.span(at) };
+        let newline = self.bytes[at + 1..high].iter().position(|&b| b == b'\n').map(|n| at + n + 2);
+        let Some(end) = newline.or((high == self.bytes.len()).then_some(high)) else { return self.span(at) };
         let blank = |range: std::ops::Range<usize>| self.bytes[range].iter().all(u8::is_ascii_whitespace);
         if blank(start..at) && blank(at + 1..end) {
             return Span::new(self.file, start, end);
@@ -441,6 +449,7 @@ impl Repair<'_> {
         } else if let Some(last) = self.diagnostics.last_mut()
             && last.code == Code::UnmatchedBracket
             && last.message == found.message
+            && last.edits.len() < MOST_EDITS
         {
             // `f(g(x`: one message, and both edits.
             last.edits.extend(found.edits);

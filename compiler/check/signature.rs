@@ -86,7 +86,15 @@ impl Kind {
             Kind::Padding => Some("same"),
             Kind::Init => Some("zeros"),
             Kind::DType => Some("f32"),
-            Kind::Any | Kind::Tensor | Kind::Operand | Kind::Text | Kind::Layer | Kind::Axes => None,
+            Kind::Any
+            | Kind::Tensor
+            | Kind::Operand
+            | Kind::Text
+            | Kind::Layer
+            | Kind::Axes
+            | Kind::Number
+            | Kind::Duration
+            | Kind::Durations => None,
         }
     }
 

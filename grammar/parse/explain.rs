@@ -216,7 +216,7 @@ impl Builder<'_> {
     }
 
     /// What a line lacks that ends too soon: what to do, and the text to put there.
-    fn lacks(&self, at: Stretch<'_>, door: Rule, rules: &[Rule]) -> Option<(String, Option<String>)> {
+    fn lacks(&mut self, at: Stretch<'_>, door: Rule, rules: &[Rule]) -> Option<(String, Option<String>)> {
         let words: Vec<&str> = lex(at.text).map(|token| &at.text[token.start..token.end]).collect();
         match (door, words.as_slice()) {
             (Rule::only_statement, ["input", name]) => {
@@ -247,7 +247,10 @@ impl Builder<'_> {
     }
 
     /// The name of the file's model, where it has one alone.
-    fn only_model(&self) -> Option<&str> {
+    fn only_model(&mut self) -> Option<&str> {
+        if !self.afford(self.source.text.len()) {
+            return None;
+        }
         let tokens: Vec<&str> = lex(&self.source.text)
             .filter(|token| token.kind == TokenKind::Word)
             .map(|token| &self.source.text[token.start..token.end])

@@ -14,6 +14,9 @@ const MOST_BYTES: usize = 2000;
 /// So many slips of one kind are mended together: `a && b && c`.
 const MOST_SLIPS: usize = 8;
 
+/// What parts two statements on one line.
+const TWO: &str = "; ";
+
 /// What was probably meant.
 pub(super) struct Repair {
     /// What to replace in the stretch.
@@ -73,6 +76,9 @@ pub(super) fn repair(text: &str, door: Rule, budget: &mut usize) -> Option<Repai
             break; // there is something to say, and nothing to write
         }
         mended = next;
+        if first.as_ref().is_some_and(|first| first.text == TWO) {
+            break; // neither of the two is read here
+        }
         reads = takes(&mended, door, budget);
         if reads {
             break;
@@ -689,6 +695,10 @@ fn two_statements(place: &Place<'_>, rules: &[Rule], budget: &mut usize) -> Opti
     if !rules.contains(&Rule::EOI) || place.at == 0 || place.kind(place.at) != Some(TokenKind::Word) {
         return None;
     }
+    const BEGIN: [&str; 8] = ["loss", "metric", "input", "param", "const", "state", "update", "return"];
+    if place.word(place.at + 1) != "=" && !BEGIN.contains(&place.word(place.at)) {
+        return None; // two words on a line are more likely something else
+    }
     let (one, two) = (&place.text[..place.before()], &place.text[place.start(place.at)..]);
     if !(takes(one, place.door, budget) && takes(two, place.door, budget)) {
         return None;
@@ -696,7 +706,7 @@ fn two_statements(place: &Place<'_>, rules: &[Rule], budget: &mut usize) -> Opti
     let word = place.word(place.at);
     let message = format!("a statement ends with its line: `{word}` begins another one");
     let range = place.before()..place.start(place.at);
-    Some(Slip::habit(range, "; ", message, "begin a new line, or put `;` between the two"))
+    Some(Slip::habit(range, TWO, message, "begin a new line, or put `;` between the two"))
 }
 
 fn is_operator(word: &str) -> bool {
