@@ -10,6 +10,7 @@ use strata_grammar::Span;
 
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::{Decoder, Input, Model};
+use crate::ops::scan::Shared;
 use crate::ops::{Binary, InputId, Op};
 use crate::passes::optimise;
 use crate::types::{Axis, FreeId, Size, Type};
@@ -119,10 +120,8 @@ impl<'m> Steps<'m> {
             if args.iter().any(|arg| from_input.contains(arg)) {
                 from_input.insert(value);
             }
-            let recurrence = match op {
-                Op::Scan { scan, .. } => mentions(&scan.axis.size, self.time),
-                _ => false, // runs along no sequence
-            };
+            let along = |scan: &Shared| mentions(&scan.axis.size, self.time);
+            let recurrence = matches!(op, Op::Scan { scan, .. } if along(scan));
             let steps =
                 self.shifted.contains(&value) || recurrence || args.iter().any(|arg| in_step.contains(arg));
             if steps {
@@ -141,10 +140,7 @@ impl<'m> Steps<'m> {
                     self.scans.push((first, args[..scan.states].to_vec()));
                 }
             }
-            let initial = match op {
-                Op::Scan { scan, .. } if recurrence => scan.states,
-                _ => 0, // no states
-            };
+            let initial = if let (true, Op::Scan { scan, .. }) = (recurrence, op) { scan.states } else { 0 };
             let others = args[initial..].iter().filter(|arg| !in_step.contains(arg));
             memories.extend(others);
         }

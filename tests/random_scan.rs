@@ -124,6 +124,7 @@ fn body(turn: RandomGraph, axis: Axis, choices: &mut Choices) -> (Scan, Vec<Tabl
     let mut becomes: Vec<ValueId> = Vec::new();
     for value in old.values() {
         let args: Vec<ValueId> = old.args(value).iter().map(|arg| becomes[arg.0 as usize]).collect();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "every other operator is copied as it is")]
         let op = match old.op(value) {
             Op::Input(i) => Op::Input(InputId(place(i.0 as usize))),
             Op::Variable(v) => Op::Input(InputId(place(clock - variables.len() + v.0 as usize))),

@@ -6,9 +6,9 @@ use strata::decode::Steps;
 use strata::machine::{Machine, binding};
 use strata::model::Model;
 use strata::sequences::Sequences;
+use strata_runtime::Tensor;
 use strata_runtime::generate::Decoder as _;
 use strata_runtime::queue::{Batch, Cursor};
-use strata_runtime::Tensor;
 use strata_tests::random::Choices;
 use strata_tests::trial::model;
 
@@ -41,7 +41,11 @@ fn compare(model: &Model, others: Vec<(&str, Tensor)>) {
         for (row, owner) in owners.iter().enumerate() {
             let expected = &whole[(owner * LENGTH + at) * CLASSES..][..CLASSES];
             for (a, b) in scores.row(row).iter().zip(expected) {
-                assert!((a - b).abs() < 1e-5, "position {at}, row {row}: {:?} for {expected:?}", scores.row(row));
+                assert!(
+                    (a - b).abs() < 1e-5,
+                    "position {at}, row {row}: {:?} for {expected:?}",
+                    scores.row(row)
+                );
             }
         }
         let from: Vec<usize> = match at {

@@ -1,5 +1,7 @@
 //! Steps made of several batches, averages of parameters, and rates that follow evaluations.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
 use std::path::Path;
 
 use strata::check::{DataFacts, Settings, check};

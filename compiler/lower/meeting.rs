@@ -47,6 +47,9 @@ pub fn meeting(a: &Buffer, b: &Buffer, since: Since, loops: &[Running]) -> Meeti
     let mut free = since.same;
     if since.earlier {
         let (Running { turns, reverse }, level) = (loops[since.same], since.same);
+        if turns < 2 {
+            return Meeting::Never;
+        }
         if step(a, level) == step(b, level) {
             let back = if reverse { step(a, level) } else { -step(a, level) };
             distance.shift(back);
