@@ -1,5 +1,6 @@
 //! How operands come together: alignment from the right, matrix products, and what to say where they do not fit.
 
+use strata_grammar::ast::TypeExpr;
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
@@ -213,9 +214,9 @@ impl<'a> Checker<'a> {
                 format!("if they are the same axis, write `rename({}, {b}: {a})`", text.trim_matches('`')),
             )
         };
-        let mut found = Diagnostic::error(code, spans[at], message);
+        let found = Diagnostic::error(code, spans[at], message);
         let text = self.quote(spans[at]).map(|text| text.trim_matches('`').to_string());
-        found = match self.forgotten_axis(ids, spans, at) {
+        let found = match self.forgotten_axis(ids, spans, at) {
             Some(edit) => {
                 found.help("keep the axis that was combined: add `keep: true`").edit(edit, ", keep: true")
             }
@@ -225,6 +226,14 @@ impl<'a> Checker<'a> {
             None if code == Code::AxisMismatch => {
                 let (a, b) =
                     (left.name.as_deref().unwrap_or_default(), right.name.as_deref().unwrap_or_default());
+                if let Some((name, kind)) = self.named_after_a_number([a, b]) {
+                    let help = format!(
+                        "declare `{name}: axis` in the layer: an axis keeps the name that the caller gives it, a number \
+                         is called as the parameter is"
+                    );
+                    let found = found.help(help).edit(kind, "axis");
+                    return self.report_pair(found, (ids, spans), (other, at), first, op_span);
+                }
                 let found = found.help(help);
                 match text {
                     Some(text) => found.edit(spans[at], format!("rename({text}, {b}: {a})")),
@@ -233,6 +242,18 @@ impl<'a> Checker<'a> {
             }
             None => found.help(help),
         };
+        self.report_pair(found, (ids, spans), (other, at), first, op_span);
+    }
+
+    /// Reports what is wrong between two operands, with a look at where each comes from.
+    fn report_pair(
+        &mut self,
+        mut found: Diagnostic,
+        (ids, spans): (&[ValueId], &[Span]),
+        (other, at): (usize, usize),
+        first: String,
+        op_span: Span,
+    ) {
         if spans[other] != spans[at] {
             found = found.label(spans[other], first);
         } else {
@@ -242,6 +263,22 @@ impl<'a> Checker<'a> {
             found = self.with_statement(found, id);
         }
         self.report(found);
+    }
+
+    /// Which of these names of axes an `int` of the user's layer gave, and where its kind is written.
+    fn named_after_a_number(&self, names: [&str; 2]) -> Option<(String, Span)> {
+        let frame = self.frames.last()?;
+        let definition = frame.definition;
+        let inside = frame.call.is_some() && !self.loaded.in_library(definition.span);
+        let mut params = definition.params.iter().filter(|_| inside);
+        params.find_map(|param| match &param.ty {
+            Some(TypeExpr::Tensor { head, axes: None, .. })
+                if head.text == "int" && names.contains(&param.name.text.as_str()) =>
+            {
+                Some((param.name.text.clone(), head.span))
+            }
+            Some(TypeExpr::Tensor { .. } | TypeExpr::Tuple { .. }) | None => None,
+        })
     }
 
     /// Where to write `keep: true` into a reduction whose result met what it was made of.
@@ -511,6 +548,12 @@ impl<'a> Checker<'a> {
                 found
             }
             AxisRef::Named(name, span) => self.axis_named(x, name, *span),
+            AxisRef::Word(n, name, span) => {
+                if ty.axes.iter().any(|axis| axis.name.as_ref() == Some(name)) {
+                    return self.axis_named(x, name, *span);
+                }
+                self.axis_position(x, &AxisRef::Position(*n, *span))
+            }
             AxisRef::Bound(axis, word, span) => {
                 if let Some(name) = &axis.name {
                     return self.axis_named(x, &name.clone(), *span);

@@ -449,7 +449,10 @@ impl<'a> Checker<'a> {
             Some(Value::Axis(axis)) => Some(vec![AxisRef::Bound(axis, name.text.as_str().into(), name.span)]),
             Some(Value::Axes(axes)) => Some(axes.to_vec()),
             Some(Value::Unknown) => None,
-            Some(other) => self.position(&other, name.span),
+            Some(other) => match other.int() {
+                Some(n) => Some(vec![AxisRef::Word(n, name.text.as_str().into(), name.span)]),
+                None => self.position(&other, name.span),
+            },
         }
     }
 

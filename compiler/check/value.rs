@@ -70,6 +70,8 @@ pub(super) enum AxisRef {
     Position(i64, Span),
     /// By name.
     Named(Name, Span),
+    /// By a word that stands for a number: an axis of that name is meant where the tensor has one, else the position.
+    Word(i64, Name, Span),
     /// By what a layer's signature bound: the caller may have given it no name.
     Bound(Axis, Name, Span),
 }

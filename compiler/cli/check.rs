@@ -1,6 +1,7 @@
-//! `strata check SPEC`: every mistake, nothing run.
+//! `strata check SPECS`: every mistake, nothing run.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde_json::json;
 use strata_grammar::{Diagnostic, Severity, Sources, Span};
@@ -13,11 +14,15 @@ use crate::messages::{Failure, Format};
 #[command(after_help = "\
 Examples:
   strata check specs/digits.model
+  strata check specs/*.model
   strata check specs/digits.model --format short    one line each, for editors
   strata check specs/digits.model --json            one object a line, for programs")]
 pub struct Args {
     #[command(flatten)]
     spec: SpecArgs,
+    /// More of them, each checked by itself.
+    #[arg(value_name = "SPEC")]
+    more: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// One JSON object for each message, on standard output.
@@ -27,10 +32,23 @@ pub struct Args {
 
 /// Checks, and says what the models come to where nothing is wrong.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
-    if args.json {
-        return run_json(args);
+    let first = args.spec.clone();
+    let more = args.more.iter().map(|spec| SpecArgs { spec: spec.clone(), ..args.spec.clone() });
+    let mut wrong = false;
+    for spec in std::iter::once(first).chain(more) {
+        let found = if args.json { check_json(&spec, &args.data) } else { check(&spec, &args.data, format) };
+        match found {
+            Ok(()) => {}
+            // What was shown of one spec keeps no other from being checked.
+            Err(Failure::Shown) => wrong = true,
+            Err(other) => return Err(other),
+        }
     }
-    let spec = args.spec.read(&args.data, format)?;
+    if wrong { Err(Failure::Shown) } else { Ok(()) }
+}
+
+fn check(spec: &SpecArgs, data: &DataArgs, format: Format) -> Result<(), Failure> {
+    let spec = spec.read(data, format)?;
     let mut out = io::stdout().lock();
     for model in &spec.analysis.checked.models {
         write!(out, "{}", model.to_text())?;
@@ -38,9 +56,9 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_json(args: &Args) -> Result<(), Failure> {
-    let analysis = args.spec.analyse(&args.data);
-    args.spec.asks_for_what_is_there(&analysis.loaded)?;
+fn check_json(spec: &SpecArgs, data: &DataArgs) -> Result<(), Failure> {
+    let analysis = spec.analyse(data);
+    spec.asks_for_what_is_there(&analysis.loaded)?;
     let mut out = io::stdout().lock();
     for diagnostic in &analysis.diagnostics {
         writeln!(out, "{}", as_json(diagnostic, &analysis.loaded.sources))?;

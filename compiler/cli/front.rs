@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::messages::{self, Failure, Format};
 
 /// Which spec, and what the command line binds in it.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub struct SpecArgs {
     /// The `.model` file.
     #[arg(value_name = "SPEC")]
