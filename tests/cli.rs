@@ -9,13 +9,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use support::{TINY, command, root, run_folder, strata, tensors, tiny, tiny_with};
+use support::{TINY, command, pairs, root, run_folder, strata, tensors, tiny, tiny_with};
 
 #[test]
 fn every_command_has_examples() {
     let help = strata(&root(), &["--help"]).good().out;
     assert!(help.contains("Examples:"));
-    for name in ["check", "compile", "train", "eval", "predict", "bench", "fmt", "explain"] {
+    for name in ["check", "compile", "train", "eval", "predict", "generate", "bench", "fmt", "explain"] {
         assert!(help.contains(name), "{help}");
         let help = strata(&root(), &[name, "--help"]).good().out;
         assert!(help.contains("Examples:") && help.contains(&format!("strata {name}")), "{help}");
@@ -415,4 +415,42 @@ fn a_position_outside_ends_the_run_at_its_line() {
     let enough = TINY.replace(picks, &text.replace("rows = 2", "rows = 3"));
     fs::write(folder.path().join("tiny.model"), enough).unwrap();
     strata(folder.path(), &["train", "tiny.model"]).good();
+}
+
+/// Greedy steps choose what the whole model scores highest, so as many sequences are exact as the metric says.
+#[test]
+fn what_is_generated_is_held_against_the_data() {
+    let folder = pairs();
+    let train = strata(folder.path(), &["train", "pairs.model", "--json"]).good().json();
+    let params = train.last().unwrap()["params"].as_str().unwrap();
+    let (mut exact, mut all) = (0, 0);
+    for part in ["train", "test"] {
+        let on = ["pairs.model", "--params", params, "--on", part];
+        let eval = strata(folder.path(), &[&["eval"][..], &on, &["--json"]].concat()).good().json();
+        let share = eval[0]["exact_sequence"].as_f64().unwrap();
+        let made = strata(folder.path(), &[&["generate"][..], &on, &["--json"]].concat()).good().json();
+        let (end, made) = made.split_last().unwrap();
+        let right = made.iter().filter(|line| line["exact"] == true).count();
+        assert!(made.iter().all(|line| (line["text"] == line["expected"]) == (line["exact"] == true)));
+        assert_eq!((end["event"].as_str(), end["on"].as_str()), (Some("end"), Some(part)));
+        assert_eq!(
+            (end["sequences"].as_u64(), end["exact"].as_u64()),
+            (Some(made.len() as u64), Some(right as u64))
+        );
+        assert_eq!((share * made.len() as f64).round() as usize, right, "{part}");
+        (exact, all) = (exact + right, all + made.len());
+        let words = strata(folder.path(), &[&["generate"][..], &on].concat()).good();
+        let same =
+            words.out.lines().filter(|line| line.split_once('\t').is_some_and(|(a, b)| a == b)).count();
+        assert_eq!(same, right, "{}", words.out);
+        assert!(words.err.contains(&format!("{part}: {right} of {} sequences", made.len())), "{}", words.err);
+    }
+    assert!(exact > 0 && exact < all, "{exact} of {all}: a test that cannot tell right from wrong");
+    let from = ["generate", "pairs.model", "--params", params, "--from", "new.txt"];
+    fs::write(folder.path().join("new.txt"), "ab\nba\n").unwrap();
+    assert_eq!(strata(folder.path(), &from).good().out.lines().count(), 2);
+    for wrong in [&["--on", "nowhere"][..], &["--on", "test", "--from", "new.txt"], &[]] {
+        let args = [&from[..4], wrong].concat();
+        assert_eq!(strata(folder.path(), &args).code, Some(2), "{wrong:?}");
+    }
 }

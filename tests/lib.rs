@@ -1,6 +1,7 @@
 //! Helpers shared by the tests: case files, and diagnostics written into them as comments; random primitives
 //! and graphs.
 
+pub mod dates;
 pub mod digits;
 pub mod primitives;
 pub mod random;

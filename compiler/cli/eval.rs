@@ -66,26 +66,26 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
 }
 
 /// What to evaluate on.
-fn sets<'a>(args: &Args, spec: &'a Spec) -> Result<Vec<(&'a str, &'a Recipe)>, Failure> {
-    let run = spec.run()?;
-    let data = spec.analysis.checked.data.iter().filter(|data| data.model == run.model.name);
-    let Some(wanted) = &args.on else {
-        let sets: Vec<_> = run.evaluate.iter().map(|e| (e.name.as_str(), &e.data)).collect();
-        if sets.is_empty() {
-            return Err(Failure::Usage(
-                "the `train` block evaluates nothing: say on what with --on DATA".into(),
-            ));
-        }
-        return Ok(sets);
-    };
-    let all: Vec<_> = data.map(|data| (data.name.as_str(), &data.recipe)).collect();
-    match all.iter().find(|(name, _)| name == wanted) {
-        Some(found) => Ok(vec![*found]),
-        None => {
-            let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-            Err(Failure::Usage(format!("no data `{wanted}` for this model: there is {}", names.join(", "))))
-        }
+fn sets<'a>(args: &'a Args, spec: &'a Spec) -> Result<Vec<(&'a str, &'a Recipe)>, Failure> {
+    if let Some(wanted) = &args.on {
+        return Ok(vec![(wanted, named(wanted, spec)?)]);
     }
+    let run = spec.run()?;
+    let sets: Vec<_> = run.evaluate.iter().map(|e| (e.name.as_str(), &e.data)).collect();
+    if sets.is_empty() {
+        return Err(Failure::Usage("the `train` block evaluates nothing: say on what with --on DATA".into()));
+    }
+    Ok(sets)
+}
+
+/// The `data` of the spec that feed the model and are called so.
+pub fn named<'a>(wanted: &str, spec: &'a Spec) -> Result<&'a Recipe, Failure> {
+    let model = &spec.run()?.model.name;
+    let data = || spec.analysis.checked.data.iter().filter(|data| data.model == *model);
+    data().find(|data| data.name == wanted).map(|data| &data.recipe).ok_or_else(|| {
+        let names: Vec<&str> = data().map(|data| data.name.as_str()).collect();
+        Failure::Usage(format!("no data `{wanted}` for this model: there is {}", names.join(", ")))
+    })
 }
 
 /// Loads the variables that evaluation needs, and makes sure that they are this model's.

@@ -13,11 +13,11 @@ use strata::types::Size;
 use strata_runtime::Tensor;
 use strata_runtime::generate::{GenerateError, Hypothesis, Rules, Strategy, generate};
 use strata_runtime::queue::{
-    Batch, Input, Source, TextContent, Tokens, Unit, Vocabulary, VocabularySource, vocabulary,
+    Batch, Input, Source, TextContent, Tokens, UNKNOWN, Unit, Vocabulary, VocabularySource, vocabulary,
 };
 use strata_runtime::train::MachineError;
 
-use crate::eval::parameters;
+use crate::eval::{self, parameters};
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format};
 use crate::{predict, signal, train};
@@ -26,13 +26,17 @@ use crate::{predict, signal, train};
 #[derive(clap::Args)]
 #[command(after_help = "\
 The model's `generate` statement says how tokens are chosen and when a sequence ends. What else the model looks at
-comes from `--from`, read as the `data` that the `train` block feeds; a model that looks at nothing else makes
-`--count` sequences.
+comes from `--from`, read as the `data` that the `train` block feeds, or is `data` of the spec that `--on` names; a
+model that looks at nothing else makes `--count` sequences.
+
+Each sequence is a line; a text of several lines is followed by one of three dashes. With `--on` a tab and what stands
+in the data follow each sequence, and the last word is how many are the same.
 
 Examples:
   strata generate specs/char_rnn.model --params final.safetensors --prefix \"It is \" --count 3
-  strata generate specs/translate.model --params final.safetensors --from sentences.tsv
-  strata generate specs/translate.model --params final.safetensors --from sentences.tsv --best 4 --json")]
+  strata generate specs/translate.model --params final.safetensors --from dates.txt
+  strata generate specs/translate.model --params final.safetensors --from dates.txt --best 4 --json
+  strata generate specs/translate.model --params final.safetensors --on test")]
 pub struct Args {
     #[command(flatten)]
     spec: SpecArgs,
@@ -44,6 +48,9 @@ pub struct Args {
     /// What the model looks at besides the sequence. `NAME=FILE` for one input of several.
     #[arg(long = "from", value_name = "FILE")]
     files: Vec<String>,
+    /// `data` of the spec to look at, and to hold what is made against.
+    #[arg(long, value_name = "DATA", conflicts_with = "files")]
+    on: Option<String>,
     /// Which input to make, where the model can make several.
     #[arg(long, value_name = "NAME")]
     sequence: Option<String>,
@@ -84,27 +91,37 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let job = Job { args, run, spec: &spec, format, decoder, steps, alphabet, seed };
     if needed.is_empty() {
-        if !args.files.is_empty() {
-            let text = format!("`{}` looks at nothing but what it makes: leave out --from", run.model.name);
+        let given = [("--from", !args.files.is_empty()), ("--on", args.on.is_some())];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            let text = format!("`{}` looks at nothing but what it makes: leave out {option}", run.model.name);
             return Err(Failure::Usage(text));
         }
-        job.make(&mut machine, None, args.count as usize, &mut out)?;
+        _ = job.make(&mut machine, None, args.count as usize, &mut out)?;
         return Ok(out.flush()?);
     }
-    if args.files.is_empty() {
-        let text = format!("`{}` looks at {}: give it by --from FILE", run.model.name, needed.join(" and "));
-        return Err(Failure::Usage(text));
-    }
-    let recipe = predict::recipe(&args.files, run, &needed, "--from")?;
+    let recipe = match &args.on {
+        Some(data) => eval::named(data, &spec)?.clone(),
+        None if args.files.is_empty() => {
+            let needed = needed.join(" and ");
+            let text =
+                format!("`{}` looks at {needed}: give it by --from FILE, or --on DATA", run.model.name);
+            return Err(Failure::Usage(text));
+        }
+        None => predict::recipe(&args.files, run, &needed, "--from")?,
+    };
+    let mut tally = Tally::default();
     let show = |error| train::wrong_data(&error, run, &spec, format);
     let input = Input::open(&recipe, run.seed).map_err(show)?;
     for batch in input.pass().map_err(show)? {
         let batch = batch.map_err(show)?;
-        job.make(&mut machine, Some(&batch), batch.examples, &mut out)?;
+        tally.add(&job.make(&mut machine, Some(&batch), batch.examples, &mut out)?);
         out.flush()?;
         if signal::asked() {
             return Err(Failure::Interrupted);
         }
+    }
+    if let Some(data) = &args.on {
+        tally.tell(data, args.json, &mut out)?;
     }
     Ok(out.flush()?)
 }
@@ -144,14 +161,14 @@ struct Job<'a, 'm> {
 }
 
 impl<'m> Job<'_, 'm> {
-    /// Makes and writes the sequences of some examples.
+    /// Makes and writes the sequences of some examples; what came of each that is held against the data.
     fn make(
         &self,
         machine: &mut Machine<'m>,
         batch: Option<&Batch>,
         examples: usize,
         out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<Tally, Failure> {
         let model = &self.run.model;
         let shapes = batch.map(Batch::shapes).unwrap_or_default();
         let mut binding = binding(model, &shapes).map_err(messages::machine)?;
@@ -159,7 +176,10 @@ impl<'m> Job<'_, 'm> {
         if let Size::Free(free) = sequence.ty.axes[0].size {
             binding[free.0 as usize] = examples as u64;
         }
+        // What is to be made is not looked at.
+        let lengths = format!("{}.length", sequence.name);
         let own = batch.iter().flat_map(|batch| &batch.tensors);
+        let own = own.filter(|(name, _)| **name != *sequence.name && **name != *lengths);
         let inputs: Vec<(String, Tensor)> = own.map(|(n, t)| (n.to_string(), t.clone())).collect();
         let rules = Rules {
             strategy: self.decoder.strategy.clone(),
@@ -172,10 +192,36 @@ impl<'m> Job<'_, 'm> {
         let mut sequences =
             Sequences::new(machine, model, self.decoder, self.steps.clone(), &binding, inputs);
         let found = generate(&mut sequences, &rules).map_err(|error| self.failed(error))?;
-        for hypotheses in found {
-            self.write(&hypotheses, out)?;
+        let mut tally = Tally::default();
+        for (example, hypotheses) in found.iter().enumerate() {
+            let expected = match (batch, &self.args.on) {
+                (Some(batch), Some(_)) => row(batch, &sequence.name, example),
+                (Some(_), None) | (None, _) => None,
+            };
+            let expected = expected.map(|tokens| self.ended(tokens));
+            self.write(hypotheses, expected.as_deref(), out)?;
+            if let (Some(expected), Some(best)) = (&expected, hypotheses.first()) {
+                tally.count(self.same(&best.tokens, expected));
+            }
         }
-        Ok(())
+        Ok(tally)
+    }
+
+    /// Tokens of the data without the one that ends them.
+    fn ended(&self, mut tokens: Vec<u32>) -> Vec<u32> {
+        if self.decoder.stop.is_some() && tokens.last().copied() == self.decoder.stop {
+            tokens.pop();
+        }
+        tokens
+    }
+
+    /// Whether a sequence is that of the data. What the vocabulary does not have is never made right.
+    fn same(&self, made: &[u32], expected: &[u32]) -> bool {
+        let known = match self.alphabet {
+            Alphabet::Text(..) => !expected.contains(&(UNKNOWN as u32)),
+            Alphabet::Numbers => true,
+        };
+        known && made == expected
     }
 
     /// The most tokens of an example: axes of its own lengths count as long as they are.
@@ -201,21 +247,8 @@ impl<'m> Job<'_, 'm> {
         }
         let Some(input) = self.decoder.prefix else { return Ok(Vec::new()) };
         let name = &self.run.model.inputs[input.0 as usize].name;
-        let rows = batch.and_then(|batch| batch.tensor(name));
-        let Some((rows, all)) = rows.and_then(|rows| Some((rows, rows.as_i32()?))) else {
-            return Err(Failure::Usage(format!("sequences begin with `{name}`: give it by --from")));
-        };
-        let width = rows.shape().get(1).copied().unwrap_or(1);
-        let lengths = batch.and_then(|batch| batch.tensor(&format!("{name}.length")));
-        let length = |example: usize| {
-            let own = lengths.and_then(Tensor::as_i32).and_then(|all| all.get(example));
-            own.map_or(width, |n| usize::try_from(*n).unwrap_or(0).min(width))
-        };
-        let row = |example: usize| {
-            let tokens = &all[example * width..example * width + length(example)];
-            tokens.iter().filter_map(|token| u32::try_from(*token).ok()).collect()
-        };
-        Ok((0..examples).map(row).collect())
+        let rows = batch.and_then(|batch| (0..examples).map(|example| row(batch, name, example)).collect());
+        rows.ok_or_else(|| Failure::Usage(format!("sequences begin with `{name}`: give it by --from")))
     }
 
     fn failed(&self, error: GenerateError<MachineError>) -> Failure {
@@ -233,7 +266,12 @@ impl<'m> Job<'_, 'm> {
         }
     }
 
-    fn write(&self, hypotheses: &[Hypothesis], out: &mut dyn Write) -> Result<(), Failure> {
+    fn write(
+        &self,
+        hypotheses: &[Hypothesis],
+        expected: Option<&[u32]>,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
         let best = match self.decoder.strategy {
             Strategy::Beam { .. } => self.args.best as usize,
             Strategy::Greedy | Strategy::Sample(_) => 1,
@@ -242,12 +280,67 @@ impl<'m> Job<'_, 'm> {
             let text = self.alphabet.decode(&hypothesis.tokens);
             if self.args.json {
                 let Hypothesis { tokens, log_probability } = hypothesis;
-                let line = json!({ "text": text, "tokens": tokens, "log_probability": log_probability });
+                let mut line = json!({ "text": text, "tokens": tokens, "log_probability": log_probability });
+                if let Some(expected) = expected {
+                    line["expected"] = json!(self.alphabet.decode(expected));
+                    line["exact"] = json!(self.same(tokens, expected));
+                }
                 writeln!(out, "{line}")?;
+            } else if let Some(expected) = expected {
+                writeln!(out, "{text}\t{}", self.alphabet.decode(expected))?;
+            } else if text.contains('\n') {
+                // Where one ends and the next begins could not be seen.
+                writeln!(out, "{text}\n---")?;
             } else {
                 writeln!(out, "{text}")?;
             }
         }
+        Ok(())
+    }
+}
+
+/// The tokens of one example of a sequence, as many as it has.
+fn row(batch: &Batch, name: &str, example: usize) -> Option<Vec<u32>> {
+    let rows = batch.tensor(name)?;
+    let width = rows.shape().get(1).copied().unwrap_or(1);
+    let lengths = batch.tensor(&format!("{name}.length"));
+    let own = lengths.and_then(Tensor::as_i32).and_then(|all| all.get(example));
+    let length = own.map_or(width, |n| usize::try_from(*n).unwrap_or(0).min(width));
+    let tokens = rows.as_i32()?.get(example * width..)?.get(..length)?;
+    Some(tokens.iter().filter_map(|token| u32::try_from(*token).ok()).collect())
+}
+
+/// How many sequences are just as the data have them.
+#[derive(Default)]
+struct Tally {
+    sequences: usize,
+    exact: usize,
+}
+
+impl Tally {
+    fn count(&mut self, exact: bool) {
+        self.sequences += 1;
+        self.exact += usize::from(exact);
+    }
+
+    fn add(&mut self, other: &Tally) {
+        self.sequences += other.sequences;
+        self.exact += other.exact;
+    }
+
+    /// As the last line of JSON; in words beside the sequences, not among them.
+    fn tell(&self, data: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+        let Tally { sequences, exact } = self;
+        if json {
+            let line = json!({ "event": "end", "on": data, "sequences": sequences, "exact": exact });
+            return Ok(writeln!(out, "{line}")?);
+        }
+        out.flush()?;
+        let share = 100.0 * *exact as f64 / (*sequences).max(1) as f64;
+        let (exact, all) = (messages::grouped(*exact as u64), messages::grouped(*sequences as u64));
+        messages::say(&format!(
+            "{data}: {exact} of {all} sequences are exactly as in the data ({share:.2} %)"
+        ));
         Ok(())
     }
 }

@@ -120,6 +120,45 @@ pub fn tiny_with(from: &str, to: &str) -> tempfile::TempDir {
     folder
 }
 
+/// Words of two letters and the same from behind.
+pub const PAIRS: &str = r#"model Pairs {
+  input source: i32[batch, ragged place]
+  input target: i32[batch, ragged time]
+
+  x, state = lstm(embedding(source, 9, 16), 16)
+  y, _     = lstm(embedding(shift(target, with: START), 9, 16), 16, from: state)
+  scores   = dense(y, 9)
+
+  loss cross_entropy(scores, target)
+  metric exact_sequence(scores, target)
+
+  generate target { greedy; stop at END; at most 6 }
+}
+
+data pairs       = text("pairs.tsv", source: column(0), target: column(1)) |> tokens(characters)
+data train, test = pairs |> split(at: 20)
+
+train Pairs {
+  feed     train |> pad |> batch(8)
+  optimize adam(rate: 0.02)
+  evaluate test every 4 epochs
+  stop     after 8 epochs
+}
+"#;
+
+/// A folder with `pairs.model` and its data.
+pub fn pairs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let letters = ['a', 'b', 'c', 'd', 'e'];
+    let line = |i: usize| {
+        let (first, second) = (letters[i % 5], letters[(i / 5 + i) % 5]);
+        format!("{first}{second}\t{second}{first}\n")
+    };
+    std::fs::write(folder.path().join("pairs.tsv"), (0..25).map(line).collect::<String>()).unwrap();
+    std::fs::write(folder.path().join("pairs.model"), PAIRS).unwrap();
+    folder
+}
+
 /// The only run's folder under `folder/runs`.
 pub fn run_folder(folder: &Path) -> PathBuf {
     let runs: Vec<PathBuf> = folders(&folder.join("runs")).iter().flat_map(|name| folders(name)).collect();
