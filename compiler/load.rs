@@ -41,6 +41,7 @@ pub const LIBRARY: &[(&str, &str)] = &[
     ("std/layers.model", include_str!("std/layers.model")),
     ("std/recurrent.model", include_str!("std/recurrent.model")),
     ("std/attention.model", include_str!("std/attention.model")),
+    ("std/experts.model", include_str!("std/experts.model")),
     ("std/convolutions.model", include_str!("std/convolutions.model")),
     ("std/losses.model", include_str!("std/losses.model")),
     ("std/metrics.model", include_str!("std/metrics.model")),

@@ -106,6 +106,13 @@ impl Size {
             SizeOp::Sub if left == right => Some(Size::Known(0)),
             SizeOp::Sub => {
                 if let Some((a, b)) = parts(left, SizeOp::Add) {
+                    // Of two sums with a number each, as the end and the start of a stretch are.
+                    if let Some((less, other)) = parts(right, SizeOp::Add)
+                        && b == other
+                        && let (Some(have), Some(less)) = (a.known(), less.known())
+                    {
+                        return Some(Size::Known(have.saturating_sub(less)));
+                    }
                     if a == *right {
                         return Some(b);
                     }

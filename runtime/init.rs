@@ -28,6 +28,8 @@ pub enum Init {
     Orthogonal {
         /// The factor.
         gain: f64,
+        /// How many matrices it holds, one after the other along the first axes; mostly 1.
+        blocks: u64,
     },
 }
 
@@ -38,7 +40,7 @@ impl fmt::Display for Init {
             Init::Constant(value) => write!(f, "{value}"),
             Init::Uniform { limit } => write!(f, "uniform({limit})"),
             Init::Normal { deviation } => write!(f, "normal({deviation})"),
-            Init::Orthogonal { gain } => write!(f, "orthogonal({gain})"),
+            Init::Orthogonal { gain, .. } => write!(f, "orthogonal({gain})"),
         }
     }
 }
@@ -59,11 +61,13 @@ pub fn initial(init: &Init, seed: u64, name: &str, dtype: DType, shape: &[usize]
             draw.fill_normal(&mut values, 0);
             store(&mut tensor, values.iter().map(|n| deviation * f64::from(*n)));
         }
-        Init::Orthogonal { gain } => {
+        Init::Orthogonal { gain, blocks } => {
             draw.fill_normal(&mut values, 0);
             let columns = shape.last().copied().unwrap_or(1);
-            let values = orthogonal(&values, values.len().checked_div(columns).unwrap_or(0), columns);
-            store(&mut tensor, values.into_iter().map(|q| gain * q));
+            let each = values.len() / usize::try_from(*blocks).unwrap_or(1).max(1);
+            let rows = each.checked_div(columns).unwrap_or(0);
+            let blocks = values.chunks(each.max(1)).flat_map(|block| orthogonal(block, rows, columns));
+            store(&mut tensor, blocks.map(|q| gain * q));
         }
     }
     tensor
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn orthogonal_both_ways() {
         for (rows, columns) in [(5, 20), (20, 5), (1, 1), (8, 8), (3, 0)] {
-            let m = initial(&Init::Orthogonal { gain: 2.0 }, 3, "u", DType::F64, &[rows, columns]);
+            let m = initial(&Init::Orthogonal { gain: 2.0, blocks: 1 }, 3, "u", DType::F64, &[rows, columns]);
             let m: Vec<f64> =
                 m.bytes().chunks(8).map(|b| f64::from_ne_bytes(b.try_into().unwrap())).collect();
             let few = rows.min(columns);

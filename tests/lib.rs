@@ -3,6 +3,7 @@
 
 pub mod dates;
 pub mod digits;
+pub mod points;
 pub mod primitives;
 pub mod random;
 pub mod random_graph;

@@ -86,3 +86,42 @@ fn an_encoder_is_run_once_and_attended_to() {
     let source = Tensor::from_f32(&[ROWS, 4, 3], &numbers).expect("it fits");
     compare(&model("", body), vec![("source", source)]);
 }
+
+#[test]
+fn places_beyond_an_example_are_no_choice() {
+    // Place 0 ends a sequence; each example has as many others as it is long.
+    let body = "input points: f32[batch, ragged n, 2]
+        input to: i32[batch, ragged time]
+        places = pad(points, 1, 0, axis: n)
+        e, state = lstm(places, 4)
+        d, _ = lstm(gather(places, shift(to)), 4, from: state)
+        scores = attend(d, e, 3)
+        loss cross_entropy(scores, to)
+        generate to { beam 2; stop at 0; at most n + 1; no repeats }";
+    let model = model("", body);
+    let lengths = [2, 4, 1];
+    let mut choices = Choices::new(5);
+    let numbers: Vec<f32> = (0..3 * 4 * 2).map(|_| choices.below(200) as f32 / 100.0 - 1.0).collect();
+    let points = Tensor::from_f32(&[3, 4, 2], &numbers).expect("it fits");
+    let inputs = vec![
+        ("points".to_string(), points),
+        ("points.length".to_string(), Tensor::from_i32(&[3], &lengths).expect("it fits")),
+    ];
+    let mut machine = Machine::new(&model, 7, 2).expect("threads start");
+    let decoder = model.decoders[0].clone();
+    let steps = Steps::new(&model, &decoder).expect("it can be made step by step");
+    let tensors = inputs.iter().map(|(name, tensor)| (Arc::from(name.as_str()), tensor.clone())).collect();
+    let batch = Batch { tensors, examples: 3, epoch: 0, ends_epoch: false, cursor: Cursor::default() };
+    let sizes = binding(&model, &batch.shapes()).expect("it fits");
+    let mut sequences = Sequences::new(&mut machine, &model, &decoder, steps, &sizes, inputs);
+    let mut scores = sequences.begin().expect("the first step runs");
+    for _ in 0..2 {
+        for (row, length) in lengths.iter().enumerate() {
+            assert_eq!(scores.classes, 5);
+            for (place, score) in scores.row(row).iter().enumerate() {
+                assert_eq!(score.is_finite(), place <= *length as usize, "row {row}: {:?}", scores.row(row));
+            }
+        }
+        scores = sequences.next(&[0, 1, 2], &[1, 2, 1]).expect("a step runs");
+    }
+}

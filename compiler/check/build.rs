@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
+use super::apart::Apart;
 use super::ragged::Ragged;
 use super::value::{Initial, Value};
 use crate::graph::{OriginId, ValueId};
@@ -46,6 +47,10 @@ pub(super) struct Builder {
     pub(super) ragged: Vec<Ragged>,
     /// States' new values that are computed in the recurrences being elaborated, the innermost last.
     pub(super) turn_updates: Vec<Vec<StateUpdate>>,
+    /// Layers that are being elaborated for many slices, the innermost last.
+    pub(super) apart: Vec<Apart>,
+    /// How many of them were around where a variable was declared.
+    pub(super) apart_of: HashMap<VariableId, usize>,
 }
 
 /// `cross_entropy(logits, label)`: says how many classes the label has.
@@ -71,6 +76,8 @@ pub(super) struct Pending {
     /// Whether another use of a shared layer may have made it.
     pub(super) shared: bool,
     pub(super) read: bool,
+    /// How many of its axes, the first, are those of `apart`.
+    pub(super) apart: usize,
 }
 
 /// More values than any model of ours has, by feel; keeps a runaway spec within a second and a gigabyte.
@@ -114,6 +121,8 @@ impl Builder {
             means: HashMap::new(),
             ragged: Vec::new(),
             turn_updates: Vec::new(),
+            apart: Vec::new(),
+            apart_of: HashMap::new(),
         }
     }
 
@@ -228,7 +237,7 @@ impl<'a> Checker<'a> {
     pub(super) fn read_pending(&mut self, at: usize, span: Span) -> Value<'a> {
         let Some(id) = self.pending_variable(at) else { return Value::Unknown };
         let frozen = self.pending[at].frozen;
-        let Some(value) = self.emit(Op::Variable(id), &[], self.pending[at].span) else {
+        let Some(value) = self.variable_value(id, self.pending[at].span) else {
             return Value::Unknown;
         };
         if frozen && self.build.model.variables[id.0 as usize].kind == VariableKind::Param {
@@ -267,7 +276,8 @@ impl<'a> Checker<'a> {
         } else {
             pending.kind
         };
-        Some(self.build.variable(Variable {
+        let apart = pending.apart;
+        let variable = self.build.variable(Variable {
             name: pending.path,
             kind,
             ty: pending.ty,
@@ -275,7 +285,11 @@ impl<'a> Checker<'a> {
             span: pending.span,
             call: pending.call,
             region: pending.region,
-        }))
+        });
+        if apart > 0 {
+            self.build.apart_of.insert(variable, apart);
+        }
+        Some(variable)
     }
 
     /// Lets the editor show the types of `values` at `span`.
@@ -334,7 +348,9 @@ pub(super) fn tensors(value: &Value<'_>) -> Vec<ValueId> {
 }
 
 /// An initialiser for a tensor of this type.
-pub(super) fn resolve_init(initial: Initial, ty: &Type) -> Init {
+///
+/// `blocks`: how many of them a variable holds.
+pub(super) fn resolve_init(initial: Initial, ty: &Type, blocks: u64) -> Init {
     let size = |axis: usize| ty.axes[axis].size.known().unwrap_or(1) as f64;
     let rank = ty.rank();
     let field: f64 = (0..rank.saturating_sub(2)).map(size).product();
@@ -349,6 +365,6 @@ pub(super) fn resolve_init(initial: Initial, ty: &Type) -> Init {
         Initial::Normal(deviation) => Init::Normal { deviation },
         Initial::Glorot => Init::Uniform { limit: (6.0 / (fan_in + fan_out).max(1.0)).sqrt() },
         Initial::He => Init::Normal { deviation: (2.0 / fan_in.max(1.0)).sqrt() },
-        Initial::Orthogonal(gain) => Init::Orthogonal { gain },
+        Initial::Orthogonal(gain) => Init::Orthogonal { gain, blocks },
     }
 }

@@ -285,6 +285,9 @@ impl<'a> Checker<'a> {
                 continue;
             };
             let (logits, at) = (loss.logits, loss.span);
+            // Where scores are of an example's own places, what lies beyond its end is no choice.
+            let last = self.ty(logits).rank().saturating_sub(1);
+            let Some(logits) = self.ends(logits, &[last], f64::NEG_INFINITY, at) else { continue };
             let decoder = Decoder {
                 input: draft.input,
                 logits,

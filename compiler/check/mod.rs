@@ -10,6 +10,7 @@
     reason = "a match names the kinds of values and expressions that fit; every other is answered with a message"
 )]
 
+mod apart;
 mod body;
 mod build;
 mod call;

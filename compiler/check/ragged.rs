@@ -23,6 +23,8 @@ pub(super) struct Ragged {
     /// The axis of the examples.
     batch: Axis,
     axis: Axis,
+    /// `i32[batch]`: how long each example is.
+    length: ValueId,
     /// `bool[batch, axis]`: whether a position is one of the example's.
     within: ValueId,
 }
@@ -112,14 +114,43 @@ impl<'a> Checker<'a> {
         let lengths = Type::new(DType::I32, vec![batch.clone()]);
         self.build.model.inputs.push(Input { name: format!("{name}{}", Input::LENGTH), ty: lengths, span });
         let length = self.emit(Op::Input(id), &[], span)?;
+        self.add_ragged(batch, axis, length, span)
+    }
+
+    /// Remembers that examples have these lengths along an axis.
+    fn add_ragged(&mut self, batch: Axis, axis: Axis, length: ValueId, span: Span) -> Option<()> {
         let axes = vec![batch.clone(), axis.clone()];
         let along = vec![Axis { ragged: false, ..axis.clone() }];
         let place = self.emit(Op::Index { axes: along, axis: 0 }, &[], span)?;
         let place = self.emit(Op::Broadcast { axes: axes.clone(), from: vec![1] }, &[place], span)?;
-        let length = self.emit(Op::Broadcast { axes, from: vec![0] }, &[length], span)?;
-        let within = self.emit(Op::Binary(Binary::Less), &[place, length], span)?;
-        self.build.ragged.push(Ragged { batch, axis, within });
+        let wide = self.emit(Op::Broadcast { axes, from: vec![0] }, &[length], span)?;
+        let within = self.emit(Op::Binary(Binary::Less), &[place, wide], span)?;
+        self.build.ragged.push(Ragged { batch, axis, length, within });
         Some(())
+    }
+
+    /// `x` with zeros before the beginning and behind the end of each example, along a ragged axis that becomes longer.
+    pub(super) fn padded_ends(
+        &mut self,
+        x: ValueId,
+        axis: usize,
+        (low, high): (u64, u64),
+        span: Span,
+    ) -> Option<ValueId> {
+        // What lay beyond an end now lies before one.
+        let x = if high > 0 { self.ends(x, &[axis], 0.0, span)? } else { x };
+        let old = self.ty(x).axes[axis].clone();
+        let pad = Op::Pad { axis, low: Size::Known(low), high: Size::Known(high) };
+        let longer = self.emit(pad, &[x], span)?;
+        let new = self.ty(longer).axes[axis].clone();
+        if let (Some(which), None) = (self.build.ragged_axis(&old), self.build.ragged_axis(&new)) {
+            let Ragged { batch, length, .. } = self.build.ragged[which].clone();
+            let more = self.constant((low + high) as f64, DType::I32, span)?;
+            let more = self.spread(more, std::slice::from_ref(&batch), span)?;
+            let length = self.emit(Op::Binary(Binary::Add), &[length, more], span)?;
+            self.add_ragged(batch, new, length, span)?;
+        }
+        Some(longer)
     }
 
     /// `x` with `number` beyond the ends of examples, where one of `axes` is ragged or that of the examples.

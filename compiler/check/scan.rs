@@ -434,7 +434,7 @@ impl<'a> Checker<'a> {
         Some((slots, slices))
     }
 
-    fn slot(&mut self, ty: Type, at: Span) -> Option<ValueId> {
+    pub(super) fn slot(&mut self, ty: Type, at: Span) -> Option<ValueId> {
         self.build.slots.push(ty);
         self.emit(Op::Slot(self.build.slots.len() as u32 - 1), &[], at)
     }
@@ -569,7 +569,7 @@ impl<'a> Checker<'a> {
                 self.updated(update);
                 continue;
             }
-            let start = self.emit(Op::Variable(update.variable), &[], at)?;
+            let start = self.variable_value(update.variable, at)?;
             let slot = self.slot(self.ty(start).clone(), at)?;
             turns.states.push((slot, start));
             turns.outputs.push(update.value);
@@ -713,7 +713,7 @@ impl<'a> Checker<'a> {
     }
 
     /// `x` with one axis as the first.
-    fn axis_first(&mut self, x: ValueId, position: usize, at: Span) -> Option<ValueId> {
+    pub(super) fn axis_first(&mut self, x: ValueId, position: usize, at: Span) -> Option<ValueId> {
         if position == 0 {
             return Some(x);
         }
@@ -723,7 +723,7 @@ impl<'a> Checker<'a> {
     }
 
     /// `x` with its first axis at `place`, or last where it has fewer axes.
-    fn axis_back(&mut self, x: ValueId, place: usize, at: Span) -> Option<ValueId> {
+    pub(super) fn axis_back(&mut self, x: ValueId, place: usize, at: Span) -> Option<ValueId> {
         let place = place.min(self.ty(x).rank() - 1);
         if place == 0 {
             return Some(x);
@@ -831,7 +831,7 @@ impl<'a> Checker<'a> {
 }
 
 /// The value with each tensor as the sequence of its values.
-fn stack_value<'a>(value: &Value<'a>, stacks: &HashMap<ValueId, ValueId>) -> Value<'a> {
+pub(super) fn stack_value<'a>(value: &Value<'a>, stacks: &HashMap<ValueId, ValueId>) -> Value<'a> {
     let all = |members: &Rc<[Value<'a>]>| members.iter().map(|member| stack_value(member, stacks)).collect();
     match value {
         Value::Tensor(id) => stacks.get(id).map_or(Value::Unknown, |stack| Value::Tensor(*stack)),

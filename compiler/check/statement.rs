@@ -198,9 +198,13 @@ impl<'a> Checker<'a> {
             self.report(found.help(help));
             return;
         }
-        let init = resolve_init(init, &ty);
+        let whole = self.type_apart(&ty);
+        let apart = whole.rank() - ty.rank();
+        let blocks = whole.axes[..apart].iter().filter_map(|axis| axis.size.known()).product();
+        let init = resolve_init(init, &ty, blocks);
         let (region, frozen) = (self.frame().region, self.frame().frozen);
-        let pending = Pending { path, kind, ty, init, span, call: at, region, frozen, shared, read: false };
+        let pending =
+            Pending { path, kind, ty: whole, init, span, call: at, region, frozen, shared, read: false, apart };
         self.pending.push(pending);
         let value = Value::Pending(self.pending.len() - 1);
         self.frame().scope.set(&name.text, value, name.span);
@@ -284,7 +288,8 @@ impl<'a> Checker<'a> {
         if new.is_unknown() {
             return;
         }
-        let ty = self.pending[at].ty.clone();
+        let mut ty = self.pending[at].ty.clone();
+        ty.axes.drain(..self.pending[at].apart);
         let Some(id) = self.as_tensor(&new, ty.dtype, value.span) else {
             self.wrong_kind(&new, "a tensor", value.span, &format!("`{}`", name.text));
             return;

@@ -310,9 +310,6 @@ pub(super) fn pad<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
         return Value::Unknown;
     };
     let Some(axis) = checker.axis_argument(call, 3, x) else { return Value::Unknown };
-    if !checker.not_ragged(x, axis, "`pad`", call.span) {
-        return Value::Unknown;
-    }
     let (Ok(low), Ok(high)) = (u64::try_from(before), u64::try_from(after)) else {
         let found =
             Diagnostic::error(Code::BadValue, call.span, "`pad` adds zeros, so both numbers are 0 or more")
@@ -320,6 +317,9 @@ pub(super) fn pad<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
         checker.report(found);
         return Value::Unknown;
     };
+    if checker.ty(x).axes[axis].ragged {
+        return checker.padded_ends(x, axis, (low, high), call.span).map_or(Value::Unknown, Value::Tensor);
+    }
     checker.tensor(Op::Pad { axis, low: Size::Known(low), high: Size::Known(high) }, &[x], call.span)
 }
 

@@ -67,6 +67,8 @@ const REDUCED: &[Taken<'static>] =
     &[X, may("axis", Kind::Axes), may("but", Kind::Axes), may("keep", Kind::Bool)];
 const ALONG: &[Taken<'static>] = &[T, may("axis", Kind::Axes)];
 const ORDERED: &[Taken<'static>] = &[T, may("axis", Kind::Axes), may("descending", Kind::Bool)];
+const PLACED: &[Taken<'static>] =
+    &[T, may("axis", Kind::Axes), may("descending", Kind::Bool), may("share", Kind::Float)];
 const CONVOLVED: &[Taken<'static>] = &[
     T,
     needs("kernel", Kind::Tensor),
@@ -152,8 +154,14 @@ static ALL: &[Intrinsic] = &[
         &[T, needs("positions", Kind::Tensor), needs("rows", Kind::Axis), may("shared", Kind::Int)],
         rows::scatter_add,
     ),
-    one("order", ORDERED, order::order),
+    one(
+        "apart",
+        &[T, needs("each", Kind::Layer), may("axis", Kind::Axes)],
+        crate::check::apart::apart,
+    ),
+    one("order", PLACED, order::order),
     one("sort", ORDERED, order::sort),
+    one("pick", &[T, needs("places", Kind::Tensor), may("axis", Kind::Axes)], order::pick),
     one("top_k", &[T, needs("k", Kind::Int), may("axis", Kind::Axes)], order::top_k),
     one(
         "cumulate",
@@ -201,7 +209,7 @@ fn truth(call: &Call<'_>, at: usize) -> bool {
 
 impl<'a> Checker<'a> {
     /// Argument `at` as a tensor; a number becomes one.
-    fn tensor_argument(&mut self, call: &Call<'a>, at: usize) -> Option<(ValueId, Span)> {
+    pub(super) fn tensor_argument(&mut self, call: &Call<'a>, at: usize) -> Option<(ValueId, Span)> {
         let bound = given(call, at)?.clone();
         if let Value::Tensor(id) = bound.value {
             return Some((id, bound.span));
@@ -215,7 +223,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Argument `at` as one axis of `x`; the last where it was not given.
-    fn axis_argument(&mut self, call: &Call<'a>, at: usize, x: ValueId) -> Option<usize> {
+    pub(super) fn axis_argument(&mut self, call: &Call<'a>, at: usize, x: ValueId) -> Option<usize> {
         let rank = self.ty(x).rank();
         let Some(Bound { value: Value::Axes(axes), span }) = given(call, at) else {
             if rank == 0 {

@@ -2,21 +2,67 @@
 
 use strata_grammar::{Code, Diagnostic, Span};
 
-use super::{Call, given, int, truth};
+use super::rows::whole;
+use super::{Call, float, given, int, truth};
 use crate::check::Checker;
 use crate::check::ragged::extreme;
 use crate::check::shapes::axis_text;
 use crate::check::value::{Bound, Value};
 use crate::graph::ValueId;
 use crate::ops::{Op, Reduction};
-use crate::types::Size;
+use crate::types::{Axis, Size};
 
 /// `order(x, axis:, descending:)`: where the elements stand when sorted.
 pub(super) fn order<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
-    match ordered(checker, call) {
-        Some((_, _, places)) => Value::Tensor(places),
-        None => Value::Unknown,
+    let Some((_, axis, places)) = ordered(checker, call) else { return Value::Unknown };
+    let Some(share) = float(call, 3) else { return Value::Tensor(places) };
+    if !(share > 0.0 && share <= 1.0) {
+        let at = given(call, 3).map_or(call.span, |bound| bound.span);
+        let message = format!("`share` is how much of the order is wanted, above 0 and at most 1, not {share}");
+        checker.report(Diagnostic::error(Code::BadValue, at, message));
+        return Value::Unknown;
     }
+    // In millionths, rounded down: what was divided, as 2 / 3 is, would else be one too many.
+    const WHOLE: u64 = 1_000_000;
+    let millionths = ((share * WHOLE as f64 + 1e-3).floor() as u64).clamp(1, WHOLE);
+    let size = checker.ty(places).axes[axis].size.clone();
+    let end = size.mul(&Size::Known(millionths)).add(&Size::Known(WHOLE - 1)).div(&Size::Known(WHOLE));
+    let first = Op::Slice { axis, start: Size::Known(0), end };
+    let Some(first) = checker.emit(first, &[places], call.span) else { return Value::Unknown };
+    // It is another axis than the one that was sorted.
+    let mut axes = checker.ty(first).axes.clone();
+    axes[axis] = Axis { size: axes[axis].size.clone(), name: None, ragged: false };
+    checker.tensor(Op::Reshape { axes }, &[first], call.span)
+}
+
+/// `pick(x, places, axis:)`: the elements at these places, each line by places of its own.
+pub(super) fn pick<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let (Some((x, x_span)), Some((places, span))) =
+        (checker.tensor_argument(call, 0), checker.tensor_argument(call, 1))
+    else {
+        return Value::Unknown;
+    };
+    if !whole(checker, places, span, "pick") {
+        return Value::Unknown;
+    }
+    let Some(axis) = checker.axis_argument(call, 2, x) else { return Value::Unknown };
+    let (from, by) = (checker.ty(x).clone(), checker.ty(places).clone());
+    let alike = from.rank() == by.rank()
+        && from.axes.iter().zip(&by.axes).enumerate().all(|(at, (a, b))| at == axis || a.size == b.size);
+    if !alike {
+        let message = format!(
+            "`pick` takes places for each line along {}, so all other axes are alike: {}, {}",
+            axis_text(&from.axes[axis]),
+            checker.described(x, x_span),
+            checker.described(places, span)
+        );
+        let found = Diagnostic::error(Code::ShapeMismatch, span, message)
+            .label(x_span, "picked from this")
+            .help("`gather` picks whole slices");
+        checker.report(found);
+        return Value::Unknown;
+    }
+    picked(checker, x, places, axis, call.span).map_or(Value::Unknown, Value::Tensor)
 }
 
 /// `sort(x, axis:, descending:)`: the elements in order.

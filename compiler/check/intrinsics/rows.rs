@@ -99,7 +99,7 @@ pub(super) fn scatter_add<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Val
 }
 
 /// Whether positions are whole numbers; said where they are not.
-fn whole(checker: &mut Checker<'_>, by: ValueId, span: Span, name: &str) -> bool {
+pub(super) fn whole(checker: &mut Checker<'_>, by: ValueId, span: Span, name: &str) -> bool {
     let dtype = checker.ty(by).dtype;
     if !dtype.is_float() && dtype != DType::Bool {
         return true;
