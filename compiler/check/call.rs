@@ -623,6 +623,10 @@ impl<'a> Checker<'a> {
         let lacks = if site.name.is_some() && !extra.is_empty() { 0 } else { leading.count() };
         for (at, param) in params.iter().enumerate().skip(lacks) {
             if param.required && slots[at].is_none() {
+                // What is unknown may stand where it belongs.
+                if slots.iter().flatten().any(|bound| bound.value.is_unknown()) {
+                    return Value::Unknown;
+                }
                 self.missing(layer, param, site.span);
                 return Value::Unknown;
             }
