@@ -48,7 +48,7 @@ impl Mixture {
         let Mixture { experts, top, capacity, .. } = self;
         let body = format!(
             "input x: f32[batch, {IN}]
-             gate = x |> dense(expert = {experts}) |> softmax
+             gate = x |> dense(kind = {experts}) |> softmax
              routed = route(x, gate, top: {top}, capacity: {capacity})
              y = routed |> experts(expert = {experts}, each: dense({HIDDEN}) |> tanh |> dense({OUT})) as expert
              lost = dropped(routed, top: {top})
@@ -153,7 +153,10 @@ fn a_mixture_is_what_its_parts_are() {
                 };
                 let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
                 let found = gradient.data[at];
-                assert!((found - slope).abs() < 1e-6 + 1e-5 * slope.abs(), "{name} at {at}: {found}, {slope}");
+                assert!(
+                    (found - slope).abs() < 1e-6 + 1e-5 * slope.abs(),
+                    "{name} at {at}: {found}, {slope}"
+                );
             }
         }
     }
@@ -218,7 +221,8 @@ fn whatever_the_layer_holds() {
           layer d = dense(in)
           return x |> d |> d
         }";
-    for (layers, parameter) in [("counted", "w"), ("looped", "w"), ("twice", "d/w"), ("batch_norm", "scale")] {
+    for (layers, parameter) in [("counted", "w"), ("looped", "w"), ("twice", "d/w"), ("batch_norm", "scale")]
+    {
         let body = format!(
             "input z: f32[batch, 2, 3]
              x = transpose(z, axes: [1, 0, 2])
@@ -231,8 +235,7 @@ fn whatever_the_layer_holds() {
         for part in 0..2 {
             let alone = format!("input x: f32[batch, 3]\n y = {layers}(x)\n loss mean(y * y * y)");
             let all = &together.environment.inputs[0].data;
-            let own: Vec<f64> =
-                (0..4).flat_map(|row| all[(row * 2 + part) * 3..][..3].to_vec()).collect();
+            let own: Vec<f64> = (0..4).flat_map(|row| all[(row * 2 + part) * 3..][..3].to_vec()).collect();
             let mut alone = Trial::new(model(layer, &alone), &[("x", Array::new(&[4, 3], own))]);
             for (at, variable) in alone.model.variables.iter().enumerate() {
                 let whole = together.variable(&variable.name);

@@ -115,8 +115,7 @@ fn meet(a: Point, b: Point, c: Point, d: Point) -> bool {
         return false;
     }
     // On one line they meet where their extents do.
-    sides != [0.0; 4]
-        || (0..2).all(|k| a[k].min(b[k]) <= c[k].max(d[k]) && c[k].min(d[k]) <= a[k].max(b[k]))
+    sides != [0.0; 4] || (0..2).all(|k| a[k].min(b[k]) <= c[k].max(d[k]) && c[k].min(d[k]) <= a[k].max(b[k]))
 }
 
 /// How long the way along `tour` and back to its beginning is.
@@ -271,7 +270,9 @@ mod tests {
         let points = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.0], [0.5, 0.5]];
         let simple = |corners: &[usize]| is_simple(&points, corners);
         // Either way round, and not convex.
-        assert!(simple(&[0, 1, 2, 3]) && simple(&[3, 2, 1, 0]) && simple(&[0, 1, 5, 3]) && simple(&[0, 4, 1, 2]));
+        assert!(
+            simple(&[0, 1, 2, 3]) && simple(&[3, 2, 1, 0]) && simple(&[0, 1, 5, 3]) && simple(&[0, 4, 1, 2])
+        );
         // A bow, too few corners, one that repeats, one that is none, and an edge that goes back on itself.
         assert!(!simple(&[0, 2, 1, 3]) && !simple(&[0, 1]) && !simple(&[]) && !simple(&[0, 1, 2, 1]));
         assert!(!simple(&[0, 1, 9]) && !simple(&[0, 1, 4, 3]) && !simple(&[0, 5, 2]));

@@ -246,11 +246,14 @@ fn batches_count_by_their_steps() {
 fn padded_examples_are_longer() {
     let z = "input x: f32[batch, ragged time, 4]\n param w: f32[4] = 1.0\n z = x * w";
     for (before, after) in [(1, 0), (0, 2), (2, 1)] {
-        for used in ["mean(y * y)", "mean(max(y, axis: 1)) + mean(softmax(y, axis: 1) * y)", "mean(lstm(y, 3)[0])"] {
+        for used in
+            ["mean(y * y)", "mean(max(y, axis: 1)) + mean(softmax(y, axis: 1) * y)", "mean(lstm(y, 3)[0])"]
+        {
             let body = format!("{z}\n y = pad(z, {before}, {after}, axis: time)\n loss {used}");
             ends_do_not_count(&body, &[Sequences::floats("x", &[4])]);
         }
-        let body = format!("{z}\n y = pad(z, {before}, {after}, axis: time)\n many = sum(y * 0 + 1)\n loss mean(y)");
+        let body =
+            format!("{z}\n y = pad(z, {before}, {after}, axis: time)\n many = sum(y * 0 + 1)\n loss mean(y)");
         let all = trial(&body, &[Sequences::floats("x", &[4])], |s| s.all("one"), &LENGTHS);
         let (x, y, w) = (&all.environment.inputs[0], all.binding("y"), all.variable("w"));
         assert_eq!(y.shape, [3, PADDED + before + after, 4]);
@@ -258,9 +261,9 @@ fn padded_examples_are_longer() {
         assert_eq!(all.binding("many").data, [4.0 * steps as f64]);
         for (example, length) in LENGTHS.iter().enumerate() {
             for at in 0..length + before + after {
-                for feature in 0..4 {
+                for (feature, w) in w.iter().enumerate() {
                     let inside = (before..before + length).contains(&at);
-                    let from = |at: usize| x.data[(example * PADDED + at) * 4 + feature] * w[feature];
+                    let from = |at: usize| x.data[(example * PADDED + at) * 4 + feature] * w;
                     let expected = if inside { from(at - before) } else { 0.0 };
                     let found = y.data[(example * y.shape[1] + at) * 4 + feature];
                     near(&[found], &[expected], &format!("{before}, {after}: {example} at {at}"));

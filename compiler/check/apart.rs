@@ -31,7 +31,7 @@ pub(super) struct Apart {
     slots: HashMap<ValueId, ValueId>,
 }
 
-/// `apart(x, each, axis:)`
+/// `apart(x, each, axis:, called:)`
 pub(super) fn apart<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
     let Some((x, _)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
     let Some(axis) = checker.axis_argument(call, 2, x) else { return Value::Unknown };
@@ -40,30 +40,49 @@ pub(super) fn apart<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
     };
     if checker.ty(x).axes[axis].size.known().is_none() {
         let text = super::shapes::axis_text(&checker.ty(x).axes[axis]);
-        let message = format!("every slice has parameters of its own, and how many there are of {text} is not known");
+        let message =
+            format!("every slice has parameters of its own, and how many there are of {text} is not known");
         let found = Diagnostic::error(Code::UnboundAxis, call.span, message)
             .help("take an axis with a size, as in `dense(expert = 8)`");
         checker.report(found);
         return Value::Unknown;
     }
+    let along = checker.ty(x).axes[axis].clone();
+    let called = match call.slots.get(3) {
+        Some(Some(Bound { value: Value::Axis(called), span })) if called.size != along.size => {
+            let texts = [&along, called].map(super::shapes::axis_text);
+            let [found, wanted] = texts;
+            let message = format!("there is a layer for each of {found}, and they are called {wanted}");
+            let found = Diagnostic::error(Code::ShapeMismatch, *span, message)
+                .help("both count the same: give them one size");
+            checker.report(found);
+            return Value::Unknown;
+        }
+        Some(Some(Bound { value: Value::Axis(called), .. })) => called.clone(),
+        Some(_) | None => along,
+    };
     let site = Site { span, name: None, path: None, frozen: false };
     let work = |checker: &mut Checker<'a>, slice: ValueId| {
         let piped = vec![Bound { value: Value::Tensor(slice), span: call.span }];
         checker.apply(&each, &[], piped, &site)
     };
-    checker.apart_along(x, axis, call.span, work).unwrap_or(Value::Unknown)
+    checker.apart_along(x, (axis, called), call.span, work).unwrap_or(Value::Unknown)
 }
 
 impl<'a> Checker<'a> {
     fn apart_along(
         &mut self,
         x: ValueId,
-        axis: usize,
+        (axis, along): (usize, Axis),
         at: Span,
         work: impl FnOnce(&mut Self, ValueId) -> Value<'a>,
     ) -> Option<Value<'a>> {
-        let turned = self.axis_first(x, axis, at)?;
-        let along = self.ty(turned).axes[0].clone();
+        let own = self.ty(x).axes[axis].clone();
+        let mut turned = self.axis_first(x, axis, at)?;
+        if along != own {
+            let axes = [std::slice::from_ref(&along), &self.ty(turned).axes[1..]].concat();
+            turned = self.emit(Op::Reshape { axes }, &[turned], at)?;
+        }
         let mark = self.build.model.values.len();
         let slice = self.slot(slice_type(self.ty(turned)), at)?;
         self.build.turn_updates.push(Vec::new());
@@ -94,7 +113,8 @@ impl<'a> Checker<'a> {
             if self.build.apart_of.get(&update.variable).copied().unwrap_or(0) > depth {
                 kept.push(update);
             } else if varies(update.value) {
-                let message = "each slice would make another value of this state, which is one for all of them";
+                let message =
+                    "each slice would make another value of this state, which is one for all of them";
                 let found = Diagnostic::error(Code::MisplacedStatement, update.span, message)
                     .help("declare the state inside of the layer, so that each slice has its own");
                 self.report(found);
@@ -127,6 +147,10 @@ impl<'a> Checker<'a> {
             self.updated(StateUpdate { value, ..update });
         }
         for stack in stacks.values_mut() {
+            if along != own {
+                let axes = [std::slice::from_ref(&own), &self.ty(*stack).axes[1..]].concat();
+                *stack = self.emit(Op::Reshape { axes }, &[*stack], at)?;
+            }
             *stack = self.axis_back(*stack, axis, at)?;
         }
         Some(stack_value(&value, &stacks))

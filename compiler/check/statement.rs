@@ -203,8 +203,19 @@ impl<'a> Checker<'a> {
         let blocks = whole.axes[..apart].iter().filter_map(|axis| axis.size.known()).product();
         let init = resolve_init(init, &ty, blocks);
         let (region, frozen) = (self.frame().region, self.frame().frozen);
-        let pending =
-            Pending { path, kind, ty: whole, init, span, call: at, region, frozen, shared, read: false, apart };
+        let pending = Pending {
+            path,
+            kind,
+            ty: whole,
+            init,
+            span,
+            call: at,
+            region,
+            frozen,
+            shared,
+            read: false,
+            apart,
+        };
         self.pending.push(pending);
         let value = Value::Pending(self.pending.len() - 1);
         self.frame().scope.set(&name.text, value, name.span);

@@ -141,7 +141,10 @@ fn score_tours(examples: &[Example]) {
     let n = examples.len();
     println!("{n} tours");
     println!("  valid (each point once)      {:6.2} %", percent(f64::from(valid), n));
-    println!("  longer than the shortest by  {:6.2} % (mean of the ratios)", percent(ratios, valid as usize) - 100.0);
+    println!(
+        "  longer than the shortest by  {:6.2} % (mean of the ratios)",
+        percent(ratios, valid as usize) - 100.0
+    );
     println!("  all together longer by       {:6.2} %", 100.0 * (own / best - 1.0));
     println!("  as short as can be           {:6.2} %", percent(exact as f64, n));
 }

@@ -156,7 +156,7 @@ static ALL: &[Intrinsic] = &[
     ),
     one(
         "apart",
-        &[T, needs("each", Kind::Layer), may("axis", Kind::Axes)],
+        &[T, needs("each", Kind::Layer), may("axis", Kind::Axes), may("called", Kind::Axis)],
         crate::check::apart::apart,
     ),
     one("order", PLACED, order::order),

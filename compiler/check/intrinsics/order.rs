@@ -18,7 +18,8 @@ pub(super) fn order<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a>
     let Some(share) = float(call, 3) else { return Value::Tensor(places) };
     if !(share > 0.0 && share <= 1.0) {
         let at = given(call, 3).map_or(call.span, |bound| bound.span);
-        let message = format!("`share` is how much of the order is wanted, above 0 and at most 1, not {share}");
+        let message =
+            format!("`share` is how much of the order is wanted, above 0 and at most 1, not {share}");
         checker.report(Diagnostic::error(Code::BadValue, at, message));
         return Value::Unknown;
     }
