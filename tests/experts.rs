@@ -203,6 +203,13 @@ fn slices_have_layers_of_their_own() {
     }
 }
 
+/// The states' new values, by their names.
+fn updates(trial: &Trial) -> Vec<(String, Array)> {
+    let graph = unfold(&trial.model, &trial.binding, Phase::Train, &[]);
+    let names = graph.updates.iter().map(|u| trial.model.variables[u.variable.0 as usize].name.clone());
+    names.zip(strata::reference::step(&graph, &trial.environment).1).collect()
+}
+
 /// The same numbers as one layer a slice, written out; also where recurrences, states and draws are inside.
 #[test]
 fn whatever_the_layer_holds() {
@@ -229,7 +236,14 @@ fn whatever_the_layer_holds() {
              y = apart(x, {layers}, axis: 0)
              loss mean(y * y * y)"
         );
-        let together = Trial::new(model(layer, &body), &[("z", numbers("x", &[4, 2, 3]))]);
+        let mut together = Trial::new(model(layer, &body), &[("z", numbers("x", &[4, 2, 3]))]);
+        for (variable, value) in together.model.variables.iter().zip(&mut together.environment.variables) {
+            if variable.name.ends_with("running_variance") {
+                value.data.iter_mut().for_each(|x| *x = x.abs());
+            }
+        }
+        let together = together;
+        let updated = updates(&together);
         let y = together.binding("y");
         let gradients = together.loss_and_gradients().1;
         for part in 0..2 {
@@ -243,6 +257,12 @@ fn whatever_the_layer_holds() {
                 alone.environment.variables[at].data = whole[part * each..][..each].to_vec();
             }
             near(&y.data[part * 12..][..12], &alone.binding("y").data, 1e-9);
+            let own = updates(&alone);
+            assert_eq!(own.len(), updated.len());
+            for ((name, whole), (same, own)) in updated.iter().zip(&own) {
+                assert_eq!(name, same);
+                near(&whole.data[part * own.data.len()..][..own.data.len()], &own.data, 1e-9);
+            }
             let name = format!("y/{layers}/{parameter}");
             let find = |gradients: &[(String, Array)]| {
                 let found = gradients.iter().find(|(n, _)| *n == name);
