@@ -20,7 +20,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args[..] {
-        ["make"] => make(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/data/pointer")),
+        ["make"] => {
+            let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+            make(&here.parent().unwrap_or(here).join("specs/data/pointer"))
+        }
         ["make", folder] => make(Path::new(folder)),
         ["score", "hulls", data, made] => score(data, made, score_hulls),
         ["score", "tours", data, made] => score(data, made, score_tours),
@@ -35,10 +38,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Makes one line after the other.
+type Lines = fn(&mut Numbers) -> String;
+
 fn make(folder: &Path) -> Result<(), String> {
     let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    let files: [(&str, fn(&mut Numbers) -> String, u64, u64); 4] = [
+    // A file, what its lines are, how many, and the seed.
+    let files: [(&str, Lines, u64, u64); 4] = [
         ("hulls.tsv", hull_line, 500_000, 1),
         ("hulls_test.tsv", hull_line, 10_000, 2),
         ("tours.tsv", tour_line, 390_000, 1),
