@@ -48,6 +48,15 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// What came of the texts of a spec the last time.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Trees.
+    pub texts: strata_grammar::Memory,
+    /// Models.
+    pub models: check::Memory,
+}
+
 /// Reads the spec `root` through `read`, asks `facts` about its data files, and checks it.
 pub fn analyse(
     root: &str,
@@ -55,9 +64,20 @@ pub fn analyse(
     facts: &mut dyn FnMut(&Loaded) -> DataFacts,
     settings: &Settings,
 ) -> Analysis {
-    let mut loaded = load::load(root, read);
+    analyse_again(root, read, facts, settings, &mut Memory::default())
+}
+
+/// The same, for a spec that was analysed before with the same settings: what did not change is taken from `memory`.
+pub fn analyse_again(
+    root: &str,
+    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    facts: &mut dyn FnMut(&Loaded) -> DataFacts,
+    settings: &Settings,
+    memory: &mut Memory,
+) -> Analysis {
+    let mut loaded = load::load_again(root, read, &mut memory.texts);
     let facts = facts(&loaded);
-    let (checked, found) = check::check(&loaded, &facts, settings);
+    let (checked, found) = check::check_again(&loaded, &facts, settings, &mut memory.models);
     let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     diagnostics.extend(found);
     Analysis { loaded, checked, facts, diagnostics }

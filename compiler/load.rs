@@ -6,7 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use strata_grammar::ast::{File, Item};
-use strata_grammar::{Code, Diagnostic, FileId, NotUtf8, Source, Sources, Span, decode, parse};
+use strata_grammar::{
+    Code, Diagnostic, FileId, Memory, NotUtf8, Source, Sources, Span, decode, parse, parse_again,
+};
 
 /// Everything that one compilation reads.
 #[derive(Debug)]
@@ -73,9 +75,20 @@ fn library() -> &'static Library {
 /// Reads and parses the file `root` (a path as the user gave it) and all that it uses, through `read`, which
 /// returns a file's bytes or why there are none.
 pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Loaded {
+    load_again(root, read, &mut Memory::default())
+}
+
+/// The same, without parsing again what `memory` holds.
+pub fn load_again(
+    root: &str,
+    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    memory: &mut Memory,
+) -> Loaded {
     let library = library();
+    memory.turn();
     let mut loader = Loader {
         read,
+        memory,
         active: Vec::new(),
         known: Vec::new(),
         loaded: Loaded {
@@ -106,6 +119,7 @@ pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -
 
 struct Loader<'r> {
     read: &'r mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    memory: &'r mut Memory,
     /// The files whose uses are being followed, outermost first.
     active: Vec<String>,
     /// Files that were met, those that could not be read included.
@@ -119,7 +133,7 @@ const MAX_FILES: usize = 1000;
 impl Loader<'_> {
     fn add(&mut self, name: &str, text: String) {
         let id = self.loaded.sources.add(Source::new(name, text));
-        let parsed = parse(id, self.loaded.sources.get(id));
+        let parsed = parse_again(id, self.loaded.sources.get(id), self.memory);
         self.loaded.diagnostics.extend(parsed.diagnostics);
         let uses: Vec<(String, Span)> = parsed
             .file

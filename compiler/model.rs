@@ -1,6 +1,8 @@
 //! The checked model: ids instead of names, every layer resolved into primitives, every shape known up to the
 //! free axes. After this stage the user can do nothing wrong.
 
+use std::sync::Arc;
+
 use strata_grammar::Span;
 use strata_runtime::generate::Strategy;
 pub use strata_runtime::init::Init;
@@ -211,8 +213,8 @@ pub struct Model {
     pub inputs: Vec<Input>,
     /// Weights, states and constants.
     pub variables: Vec<Variable>,
-    /// All values; operands before users.
-    pub values: Vec<Value>,
+    /// All values; operands before users. They hold no place, so that a model can move with its text.
+    pub values: Arc<Vec<Value>>,
     /// Where values come from.
     pub origins: Vec<Origin>,
     /// Layers, groups and turns.
@@ -266,7 +268,7 @@ impl Model {
         for v in &self.variables {
             text += &format!("{} {:?} {} {:?}\n", v.name, v.kind, v.ty, v.init);
         }
-        for value in &self.values {
+        for value in self.values.iter() {
             text += &format!("{:?} {:?} {:?}\n", value.op, value.args, value.ty);
         }
         let updates: Vec<_> = self.updates.iter().map(|update| (update.variable, update.value)).collect();

@@ -1,15 +1,19 @@
 //! Text -> syntax tree: the bracket scan, the grammar, and the tree made of what the grammar found.
 //!
+//! A text is read piece by piece, so that of a text that was read before only what changed is read again.
+//!
 //! Any text gives a tree. What is wrong costs the smallest thing around it: a statement becomes `Bad`, a head loses
 //! what cannot be read, a bracket is taken as closed where indentation says so. Each cause is reported once.
 
 mod explain;
 mod expression;
 mod item;
+mod pieces;
 mod repair;
 mod statement;
 
 use std::iter::{Filter, Peekable};
+use std::ops::Range;
 
 use pest::Parser;
 use pest::iterators::{Pair, Pairs};
@@ -17,8 +21,10 @@ use pest::iterators::{Pair, Pairs};
 use crate::ast::{self, Ident};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lex::{TokenKind, lex};
-use crate::scan::scan;
+use crate::scan::{Scanned, scan};
 use crate::source::{FileId, Source, Span};
+
+pub use pieces::Memory;
 
 #[derive(pest_derive::Parser)]
 #[grammar = "model.pest"]
@@ -43,6 +49,23 @@ pub struct Parsed {
 
 /// Reads a text. Never fails and never panics; time is linear in the text's length.
 pub fn parse(file: FileId, source: &Source) -> Parsed {
+    parse_again(file, source, &mut Memory::default())
+}
+
+/// The same, without reading again what `memory` holds of it.
+pub fn parse_again(file: FileId, source: &Source, memory: &mut Memory) -> Parsed {
+    let scanned = scan(file, &source.text);
+    let pieces = pieces::pieces(&scanned.text);
+    parse_pieces(file, source, &scanned, &pieces, memory)
+}
+
+fn parse_pieces(
+    file: FileId,
+    source: &Source,
+    scanned: &Scanned<'_>,
+    pieces: &[(Range<usize>, bool)],
+    memory: &mut Memory,
+) -> Parsed {
     let text = source.text.as_str();
     let span = Span::new(file, 0, text.len());
     if u32::try_from(text.len()).is_err() {
@@ -50,27 +73,29 @@ pub fn parse(file: FileId, source: &Source) -> Parsed {
         let file = ast::File { items: vec![ast::Item::Bad(span)], comments: Vec::new(), span };
         return Parsed { file, diagnostics: vec![found] };
     }
-    let scanned = scan(file, text);
     let comments = comments(file, text);
-    let stretch = Stretch { file, text: &scanned.text, origin: 0, mended: None };
     let mut builder = Builder {
         source,
         reported: &scanned.reported,
         comments: &comments,
-        diagnostics: scanned.diagnostics,
+        diagnostics: scanned.diagnostics.clone(),
         operators: 0,
         again: AGAIN * text.len() + 1000,
         repairs: REPAIRS,
     };
-    let items = match Grammar::parse(Rule::file, stretch.text) {
-        Ok(pairs) => builder.items(stretch, pairs),
-        Err(error) => {
-            // The grammar takes any text, so this is a mistake of ours; say so rather than stop.
-            let message = format!("this file could not be read: {}", error.variant.message());
-            builder.diagnostics.push(Diagnostic::error(Code::SyntaxError, span, message));
-            vec![ast::Item::Bad(span)]
+    let mut items = Vec::new();
+    for (piece, alone) in pieces {
+        let (text, start) = (&scanned.text[piece.clone()], piece.start);
+        if *alone && let Some(known) = memory.recall(text, file, start) {
+            items.extend(known);
+            continue;
         }
-    };
+        let (at, said) = (items.len(), builder.diagnostics.len());
+        builder.piece(Stretch { file, text, origin: start, mended: None }, &mut items);
+        if *alone && builder.diagnostics.len() == said {
+            memory.keep(text, file, start, &items[at..]);
+        }
+    }
     let mut diagnostics = builder.diagnostics;
     diagnostics.sort_by_key(|found| found.primary.span.start);
     Parsed { file: ast::File { items, comments, span }, diagnostics }
@@ -143,6 +168,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn piece(&mut self, at: Stretch<'_>, items: &mut Vec<ast::Item>) {
+        match Grammar::parse(Rule::file, at.text) {
+            Ok(pairs) => items.extend(self.items(at, pairs)),
+            Err(error) => {
+                // The grammar takes any text, so this is a mistake of ours; say so rather than stop.
+                let message = format!("this file could not be read: {}", error.variant.message());
+                let span = at.span(0, at.text.len());
+                self.report(Diagnostic::error(Code::SyntaxError, span, message));
+                items.push(ast::Item::Bad(span));
+            }
+        }
+    }
+
     fn report(&mut self, found: Diagnostic) {
         self.diagnostics.push(found);
     }
@@ -241,5 +279,117 @@ impl Stretch<'_> {
 
     fn ident_at(&self, start: usize, word: &str) -> Ident {
         Ident { text: word.to_string(), span: self.span(start, start + word.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text read as one piece.
+    fn whole(source: &Source) -> Parsed {
+        let scanned = scan(FileId(0), &source.text);
+        let all = [(0..source.text.len(), false)];
+        parse_pieces(FileId(0), source, &scanned, &all, &mut Memory::default())
+    }
+
+    const TEXT: &str = "// first
+use \"a.model\"   // trailing
+/// What it does.
+/// In two lines.
+model Net(n: axis = 3) {
+  input x: f32[batch, 2]     // a comment with { in it
+  y = x |> dense(n) |> relu
+      |> dense(2)
+  part[1] { z = (y,
+    y) }
+  for i in [1, 2] { a[i] = conv(x, kernel: \"}\") as c[i] }
+  scan x over t reverse with (h, c) = zeros { h = h + 1; c = c }
+  layer own(x: f32[.., n], k: int = 2) { return frozen x }
+  generate x { beam 3 length 0.5; stop at END }
+  loss mean(y - 1) ; metric f(y)[..]
+}
+
+// between
+
+layer two(x: f32[.., ragged t = 3, k = 2 * n]) { return x, x }
+data a, b = csv(\"d.csv\", x: columns(0..2)) |> split(at: 5)
+  |> batch(3)
+devices { gpu[8]: 80 GiB; link within machine: 300 GB/s }
+place Net { y, z on gpu[0]; pipeline [y, z] over gpu[0..2] microbatches 2; wire bf16, sum f32 }
+replicas Net { copies 8 sync; staleness at most 3 }
+/// Of what.
+train Net(n: 4) {
+  feed a |> batch(2)
+  optimize sgd(rate: 0.1)
+  evaluate b every 1 epoch
+  stop after 2 epochs
+  clip norm 5; seed 3; average 0.9; save y to \"p.png\" every 5 steps
+}
+";
+
+    #[test]
+    fn after_any_edits_it_is_what_reading_the_whole_text_anew_gives() {
+        let mut state = 7_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let snippets = [
+            "",
+            "",
+            "",
+            "{",
+            "}",
+            "(",
+            ")",
+            "\n",
+            "\"",
+            "//",
+            "///",
+            " ",
+            "x",
+            "model A {\n}\n",
+            "}\n\n",
+            "@",
+            "\ndata c = d\n",
+            "\nlayer q(x: f32[..]) {\n  return x\n",
+            "input",
+            "\u{6}",
+            "\u{feff}",
+            "é",
+            "\nuse ",
+        ];
+        for round in 0..60 {
+            let mut text = TEXT.to_string();
+            let mut memory = Memory::default();
+            for _ in 0..12 {
+                let source = Source::new("a.model", text.as_str());
+                memory.turn();
+                let found = parse_again(FileId(0), &source, &mut memory);
+                let wanted = whole(&source);
+                assert_eq!(format!("{found:#?}"), format!("{wanted:#?}"), "round {round}:\n{text}");
+                let mut start = random(text.len() + 1);
+                let mut end = (start + random(12) * random(2)).min(text.len());
+                while !text.is_char_boundary(start) {
+                    start -= 1;
+                }
+                while !text.is_char_boundary(end) {
+                    end += 1;
+                }
+                text.replace_range(start..end, snippets[random(snippets.len())]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_read_again() {
+        let mut memory = Memory::default();
+        parse_again(FileId(0), &Source::new("a.model", TEXT), &mut memory);
+        memory.turn();
+        let known = memory.before.len();
+        let changed = TEXT.replace("dense(n)", "dense(4 * n)");
+        parse_again(FileId(0), &Source::new("a.model", changed), &mut memory);
+        assert!(known > 6 && memory.before.len() == 1, "{known}, {:?}", memory.before.keys());
     }
 }

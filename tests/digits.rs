@@ -1,6 +1,8 @@
 //! A checked model made by hand: a small convolutional net with dropout, its loss, a metric, and momentum. What
 //! the stages behind the checker can be tried on by themselves.
 
+use std::sync::Arc;
+
 use strata::graph::{OriginId, ValueId};
 use strata::model::{
     FreeAxis, Init, Input, Metric, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value, Variable,
@@ -66,7 +68,7 @@ impl Building {
             free,
             inputs: vec![],
             variables: vec![],
-            values: vec![],
+            values: Arc::default(),
             origins: vec![],
             regions: vec![],
             loss: None,
@@ -100,7 +102,7 @@ impl Building {
     fn push(&mut self, op: Op, args: &[ValueId], ty: Type) -> ValueId {
         // One origin a region.
         let origin = OriginId(self.region.0);
-        self.model.values.push(Value { op, args: args.to_vec(), ty, origin });
+        Arc::make_mut(&mut self.model.values).push(Value { op, args: args.to_vec(), ty, origin });
         ValueId(self.model.values.len() as u32 - 1)
     }
 

@@ -2,6 +2,8 @@
 
 #[path = "properties/cuts.rs"]
 mod cuts;
+#[path = "properties/edits.rs"]
+mod edits;
 #[path = "properties/lifting.rs"]
 mod lifting;
 #[path = "properties/meaning.rs"]

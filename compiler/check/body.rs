@@ -82,7 +82,7 @@ impl<'a> Checker<'a> {
             .collect();
         let operands: Vec<ValueId> =
             turns.states.iter().chain(&sequences).map(|(_, operand)| *operand).chain(invariants).collect();
-        let graph = self.body_graph(&given, &order, &turns.outputs, span);
+        let graph = self.body_graph(&given, &order, &turns.outputs);
         let scan = Shared::new(Scan {
             body: graph,
             states: turns.states.len(),
@@ -102,11 +102,12 @@ impl<'a> Checker<'a> {
         results
     }
 
-    fn body_graph(&self, given: &[ValueId], order: &[ValueId], outputs: &[ValueId], span: Span) -> Graph {
+    fn body_graph(&self, given: &[ValueId], order: &[ValueId], outputs: &[ValueId]) -> Graph {
         let input = |(at, id): (usize, &ValueId)| Input {
             name: format!("given {at}"),
             ty: self.ty(*id).clone(),
-            span,
+            // Places stand in `Model::origins` alone.
+            span: Span::default(),
         };
         let mut graph = Graph::new(given.iter().enumerate().map(input).collect(), [].into());
         let mut becomes: HashMap<ValueId, ValueId> = HashMap::new();

@@ -1,6 +1,7 @@
 //! The model under construction: values, variables, regions, origins.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use strata_grammar::{Code, Diagnostic, Span};
 
@@ -90,7 +91,7 @@ impl Builder {
             free: Vec::new(),
             inputs: Vec::new(),
             variables: Vec::new(),
-            values: Vec::new(),
+            values: Arc::default(),
             origins: Vec::new(),
             regions: Vec::new(),
             loss: None,
@@ -144,7 +145,7 @@ impl Builder {
 
     fn push(&mut self, op: Op, args: &[ValueId], ty: Type, origin: Origin) -> ValueId {
         let origin = self.origin(origin);
-        self.model.values.push(ModelValue { op, args: args.to_vec(), ty, origin });
+        Arc::make_mut(&mut self.model.values).push(ModelValue { op, args: args.to_vec(), ty, origin });
         ValueId(self.model.values.len() as u32 - 1)
     }
 

@@ -520,7 +520,8 @@ impl<'a> Checker<'a> {
                 param.kind == Kind::Axis && out.slots.get(*at).is_some_and(Option::is_none)
             });
             self.unknown_argument(callee, params, name, arg, free.is_some());
-            if !matches!(name.text.as_str(), "activation" | "act" | "nonlinearity") {
+            // What nothing takes is no further mistake, whatever it is; under a misspelt name it is one.
+            if did_you_mean(&name.text, params.iter().map(|param| param.name)).is_some() {
                 self.argument_alone(arg);
             }
             out.wrong = true;

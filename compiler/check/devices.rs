@@ -2,6 +2,7 @@
 //! right is answered with "not yet".
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use strata_grammar::ast::{
     DeviceKind, DeviceStatement, Expr, FamilyRef, Ident, IndexItem, Item, PlaceKind, PlaceStatement,
@@ -80,7 +81,7 @@ impl<'a> Checker<'a> {
         all.into_iter().filter(|(own, _)| *own || !in_root).map(|(_, found)| found).collect()
     }
 
-    pub(super) fn check_devices(&mut self, parts: &[Parts]) {
+    pub(super) fn check_devices(&mut self, parts: &[Arc<Parts>]) {
         let before = self.errors();
         let mut later = Vec::new();
         self.device_items(parts, &mut later);
@@ -95,7 +96,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Looks at all three kinds of item; `later` gets what is right but cannot be run yet.
-    fn device_items(&mut self, parts: &[Parts], later: &mut Vec<(Span, String)>) {
+    fn device_items(&mut self, parts: &[Arc<Parts>], later: &mut Vec<(Span, String)>) {
         let mut devices: HashMap<String, Device> = HashMap::new();
         let declared = self.counting(|item| match item {
             Item::Devices(devices) => Some(devices),
@@ -135,13 +136,13 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn parts_of<'p>(&mut self, name: Option<&'a Ident>, parts: &'p [Parts]) -> Option<&'p Parts> {
+    fn parts_of<'p>(&mut self, name: Option<&'a Ident>, parts: &'p [Arc<Parts>]) -> Option<&'p Parts> {
         let name = name?;
         let found = parts.iter().find(|own| own.model == name.text);
         if found.is_none() {
             self.unknown_model(name);
         }
-        found
+        found.map(Arc::as_ref)
     }
 
     fn device_lines(&mut self, body: &'a [DeviceStatement], devices: &mut HashMap<String, Device>) {

@@ -90,6 +90,9 @@ impl<'a> Checker<'a> {
     /// The layer, function or model of this name outside all bodies.
     pub(super) fn global_layer(&mut self, name: &str) -> Option<Rc<Layer<'a>>> {
         let in_library = self.in_library();
+        if !in_library && !self.notes.named.contains(name) {
+            self.notes.named.insert(name.to_string());
+        }
         if let Some(definition) = self.globals.layer(name, in_library) {
             return Some(Rc::new(Layer::Defined(definition, None)));
         }

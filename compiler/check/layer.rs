@@ -184,16 +184,17 @@ impl<'a> Checker<'a> {
 
     /// Says which declared parameters nothing reads.
     fn check_unread(&mut self) {
-        if self.stopped || self.errors() > 0 {
-            // What could not be made sense of may have read it.
-            return;
-        }
         let unread: Vec<(String, Span)> = self
             .pending
             .iter()
             .filter(|p| !p.read && !self.loaded.in_library(p.span) && !self.build.has_variable(&p.path))
             .map(|p| (p.path.clone(), p.span))
             .collect();
+        if self.stopped || self.errors() > 0 {
+            // What could not be made sense of may have read it.
+            self.notes.doubts += unread.len();
+            return;
+        }
         for (path, span) in unread {
             let name = path.rsplit('/').next().unwrap_or(&path).to_string();
             if !name.starts_with('_') {

@@ -24,6 +24,7 @@ mod habits;
 mod init;
 mod intrinsics;
 mod layer;
+mod memory;
 mod microbatch;
 mod model_call;
 mod names;
@@ -42,6 +43,7 @@ mod value;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use strata_grammar::ast::{Definition, Item};
 use strata_grammar::{Code, Diagnostic, FileId, Severity, Span};
@@ -52,6 +54,7 @@ use crate::model::Model;
 use crate::run::Run;
 
 pub use data::{DataSource, Format, data_sources};
+pub use memory::Memory;
 
 /// What the command line adds to a spec.
 #[derive(Clone, Debug, Default)]
@@ -130,10 +133,24 @@ pub struct NamedRecipe {
 
 /// Checks everything that was loaded. Diagnostics of the text itself stand in `loaded`, not in the result.
 pub fn check(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checked, Vec<Diagnostic>) {
+    check_again(loaded, facts, settings, &mut Memory::default())
+}
+
+/// The same, without elaborating again what `memory` holds; it must be asked with the same settings each time.
+pub fn check_again(
+    loaded: &Loaded,
+    facts: &DataFacts,
+    settings: &Settings,
+    memory: &mut Memory,
+) -> (Checked, Vec<Diagnostic>) {
     // Expressions and layers nest; the depth is limited (see `Checker::enter`), and so is what each level needs.
     const STACK: usize = 256 << 20;
+    let memory = Mutex::new(memory);
     std::thread::scope(|scope| {
-        let work = || check_here(loaded, facts, settings);
+        let work = || {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            check_here(loaded, facts, settings, &mut memory)
+        };
         let thread = std::thread::Builder::new().name("check".into()).stack_size(STACK);
         match thread.spawn_scoped(scope, work) {
             Ok(handle) => match handle.join() {
@@ -146,10 +163,15 @@ pub fn check(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checke
     })
 }
 
-fn check_here(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checked, Vec<Diagnostic>) {
+fn check_here(
+    loaded: &Loaded,
+    facts: &DataFacts,
+    settings: &Settings,
+    memory: &mut Memory,
+) -> (Checked, Vec<Diagnostic>) {
     let mut checker = Checker::new(loaded, facts, settings);
     checker.collect_names();
-    let checked = checker.check_items();
+    let checked = checker.check_items(memory);
     let mut diagnostics = checker.diagnostics;
     diagnostics.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.primary.span.end));
     (checked, diagnostics)
@@ -171,6 +193,8 @@ struct Checker<'a> {
     user_call: Option<Span>,
     /// Layers that were elaborated with known shapes, by the place of their definition.
     elaborated: HashSet<Span>,
+    /// What is to be known of the model being elaborated for it to be remembered.
+    notes: memory::Notes,
     /// What the numbers in data errors stand for.
     data_origins: Vec<Span>,
     /// Layer calls and loop turns of this model so far.
@@ -196,6 +220,7 @@ impl<'a> Checker<'a> {
             pending: Vec::new(),
             user_call: None,
             elaborated: HashSet::new(),
+            notes: memory::Notes::default(),
             data_origins: Vec::new(),
             steps: 0,
             depth: 0,
@@ -204,19 +229,20 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn check_items(&mut self) -> Checked {
+    fn check_items(&mut self, memory: &mut Memory) -> Checked {
+        memory.turn();
         let mut checked = Checked::default();
         self.check_data();
         let mut parts = Vec::new();
         self.check_train(&mut checked, &mut parts);
         for definition in self.globals.models.clone().into_values() {
             if !parts.iter().any(|part| part.model == name_of(definition)) {
-                let elaborated = self.elaborate_model(definition, None);
-                parts.push(devices::Parts::of(&elaborated));
-                if elaborated.sound {
-                    checked.models.push(elaborated.model);
+                let outcome = self.outcome(definition, memory);
+                parts.push(outcome.parts);
+                if outcome.sound {
+                    checked.models.push(outcome.model);
                 } else {
-                    checked.unfinished.push(elaborated.model);
+                    checked.unfinished.push(outcome.model);
                 }
             }
         }
@@ -237,6 +263,7 @@ impl<'a> Checker<'a> {
 
     /// Says it, unless the same was said of the same place. What lies in the library is said of the user's call.
     fn report(&mut self, mut diagnostic: Diagnostic) {
+        self.notes.doubts += 1;
         if self.stopped && diagnostic.code != Code::TooManySteps {
             return;
         }

@@ -104,6 +104,7 @@ impl<'a> Checker<'a> {
     /// Says that nothing is called `name`. Silent where it may come from a file that is missing, and where the same
     /// missing line was asked for before.
     pub(super) fn unknown_name(&mut self, name: &Ident, callee: bool) {
+        self.notes.doubts += 1;
         if (callee && self.excused(&name.text)) || self.globals.broken.contains(&name.text) {
             return;
         }

@@ -60,6 +60,7 @@ struct Snapshot<'a> {
     said: HashSet<(Code, Span)>,
     diagnostics: usize,
     elaborated: HashSet<Span>,
+    doubts: usize,
     steps: usize,
     stopped: bool,
 }
@@ -404,6 +405,7 @@ impl<'a> Checker<'a> {
             said: self.said.clone(),
             diagnostics: self.diagnostics.len(),
             elaborated: self.elaborated.clone(),
+            doubts: self.notes.doubts,
             steps: self.steps,
             stopped: self.stopped,
         }
@@ -416,6 +418,7 @@ impl<'a> Checker<'a> {
         self.said = before.said;
         self.diagnostics.truncate(before.diagnostics);
         self.elaborated = before.elaborated;
+        self.notes.doubts = before.doubts;
         self.steps = before.steps;
         self.stopped = before.stopped;
     }

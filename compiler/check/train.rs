@@ -1,5 +1,7 @@
 //! `train` blocks: the optimizer applied to every parameter, data held against the model, when it ends.
 
+use std::sync::Arc;
+
 use strata_grammar::ast::{
     BinaryOp, Expr, ExprKind, Item, StatementKind, Target, Train, TrainKind, TrainStatement,
 };
@@ -28,7 +30,7 @@ impl<'a> Checker<'a> {
         all.into_iter().filter(|(own, _)| *own || !in_root).map(|(_, train)| train).collect()
     }
 
-    pub(super) fn check_train(&mut self, checked: &mut Checked, parts: &mut Vec<Parts>) {
+    pub(super) fn check_train(&mut self, checked: &mut Checked, parts: &mut Vec<Arc<Parts>>) {
         for (at, train) in self.trains().into_iter().enumerate() {
             let Some(name) = &train.model else { continue };
             if at > 0 {
@@ -42,7 +44,7 @@ impl<'a> Checker<'a> {
                 continue;
             };
             let elaborated = self.elaborate_model(definition, Some(train));
-            parts.push(Parts::of(&elaborated));
+            parts.push(Arc::new(Parts::of(&elaborated)));
             let sound = elaborated.sound;
             // A missing file may have brought what the loss is made of.
             if elaborated.model.loss.is_none() && sound && !self.loaded.incomplete {
@@ -517,10 +519,11 @@ fn untrained(model: &Model) -> Model {
         .iter()
         .position(|value| in_optimizer(value.origin) || matches!(value.op, Op::Gradient(_)));
     let values = values.unwrap_or(model.values.len());
-    model.values.truncate(values);
+    Arc::make_mut(&mut model.values).truncate(values);
     model.updates.retain(|update| (update.value.0 as usize) < values);
     model.variables.retain(|variable| (variable.region.0 as usize) < first);
     model.regions.truncate(first);
+    model.hints.retain(|hint| hint.values.iter().all(|value| (value.0 as usize) < values));
     model.watched.clear();
     model.averages.clear();
     model

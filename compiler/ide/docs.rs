@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-use strata_grammar::ast::{Block, Definition, Expr, File, Item, Parameter, StatementKind};
+use strata_grammar::ast::{Block, Definition, Expr, File, Ident, Item, Parameter, StatementKind, TypeExpr};
 use strata_grammar::{Sources, Span};
 
 use super::Study;
@@ -135,7 +135,25 @@ pub(super) fn definition(study: &Study, id: SymbolId) -> Option<&Definition> {
     all.find(|definition| definition.name.as_ref().is_some_and(|name| name.span == at))
 }
 
-/// How a call of a symbol reads; nothing for what cannot be called.
+/// What `train` binds of a model: its parameters alone.
+pub fn trained(study: &Study, id: SymbolId) -> Option<Signature> {
+    let definition = definition(study, study.names.resolved(id))?;
+    let params = parameters(&study.analysis.loaded.sources, definition);
+    Some(written(&definition.name.as_ref()?.text, params, definition.doc.clone()))
+}
+
+/// The name of each parameter, how it reads, and what it takes.
+fn parameters<'d>(
+    sources: &'d Sources,
+    definition: &'d Definition,
+) -> impl Iterator<Item = (String, String, Option<String>)> + 'd {
+    definition.params.iter().map(|parameter| {
+        let wants = catalog::wants(parameter.ty.as_ref()).map(str::to_string);
+        (parameter.name.text.clone(), parameter_text(sources, parameter), wants)
+    })
+}
+
+/// How a call of a symbol reads; nothing for what cannot be called. A model takes its inputs first.
 pub fn signature(study: &Study, id: SymbolId) -> Option<Signature> {
     let id = study.names.resolved(id);
     let symbol = study.names.symbol(id);
@@ -143,11 +161,13 @@ pub fn signature(study: &Study, id: SymbolId) -> Option<Signature> {
         SymbolKind::Layer | SymbolKind::Model => {
             let definition = definition(study, id)?;
             let sources = &study.analysis.loaded.sources;
-            let params = definition.params.iter().map(|parameter| {
-                let wants = catalog::wants(parameter.ty.as_ref()).map(str::to_string);
-                (parameter.name.text.clone(), parameter_text(sources, parameter), wants)
+            let params = parameters(sources, definition);
+            let inputs = inputs(definition).filter(|_| symbol.kind == SymbolKind::Model);
+            let inputs = inputs.map(|(name, ty)| {
+                let text = format!("{}: {}", name.text, one_line(sources, ty.span()));
+                (name.text.clone(), text, None)
             });
-            Some(written(&symbol.name, params, definition.doc.clone()))
+            Some(written(&symbol.name, inputs.chain(params), definition.doc.clone()))
         }
         SymbolKind::Function => {
             let function = catalog::functions().find(|function| function.name == symbol.name)?;
@@ -175,15 +195,25 @@ pub fn signature(study: &Study, id: SymbolId) -> Option<Signature> {
     }
 }
 
+/// The inputs that a model declares.
+fn inputs(definition: &Definition) -> impl Iterator<Item = (&Ident, &TypeExpr)> {
+    definition.body.statements.iter().filter_map(|statement| {
+        if let StatementKind::Input { name, ty } = &statement.kind { Some((name, ty)) } else { None }
+    })
+}
+
+fn one_line(sources: &Sources, span: Span) -> String {
+    sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// `name: type = default`
 pub(super) fn parameter_text(sources: &Sources, parameter: &Parameter) -> String {
-    let one_line = |span: Span| sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ");
     let mut text = parameter.name.text.clone();
     if let Some(ty) = &parameter.ty {
-        let _ = write!(text, ": {}", one_line(ty.span()));
+        let _ = write!(text, ": {}", one_line(sources, ty.span()));
     }
     if let Some(Expr { span, .. }) = &parameter.default {
-        let _ = write!(text, " = {}", one_line(*span));
+        let _ = write!(text, " = {}", one_line(sources, *span));
     }
     text
 }

@@ -101,7 +101,7 @@ fn contents(model: &Model, region: RegionId) -> String {
     let one = vec![1; model.free.len()];
     let bound = |ty: &Type| ty.bind(&one);
     let mut total = Cost::default();
-    for value in &model.values {
+    for value in model.values.iter() {
         if !inside(model.origins[value.origin.0 as usize].region) {
             continue;
         }

@@ -1,12 +1,14 @@
 //! The outline of a file: its blocks, and what they bind.
 
+use std::collections::HashMap;
+
 use strata_grammar::ast::{
     Block, DeviceKind, DeviceStatement, FamilyRef, File, Ident, Item, StatementKind, Target,
 };
 use strata_grammar::{FileId, Span};
 
-use super::Study;
 use super::names::SymbolKind;
+use super::{Study, types};
 
 /// One line of an outline.
 #[derive(Clone, Debug)]
@@ -32,15 +34,31 @@ pub fn outline(study: &Study, file: FileId) -> Vec<Entry> {
     tree.map(|tree| of_file(study, tree)).unwrap_or_default()
 }
 
+/// What entries are told from.
+struct Known<'s> {
+    study: &'s Study,
+    /// The types of what is bound, by where its name begins.
+    types: HashMap<u32, String>,
+}
+
+impl Known<'_> {
+    fn text(&self, span: Span) -> &str {
+        self.study.analysis.loaded.sources.text(span)
+    }
+}
+
 fn of_file(study: &Study, file: &File) -> Vec<Entry> {
-    file.items.iter().flat_map(|item| of_item(study, item)).collect()
+    let hints = study.hints(file.span).into_iter();
+    let types = hints.map(|(model, hint)| (hint.span.start, types(model, hint))).collect();
+    let known = Known { study, types };
+    file.items.iter().flat_map(|item| of_item(&known, item)).collect()
 }
 
 fn entry(name: &Ident, kind: SymbolKind, span: Span, children: Vec<Entry>) -> Entry {
     Entry { name: name.text.clone(), detail: None, kind: Some(kind), span, name_span: name.span, children }
 }
 
-fn of_item(study: &Study, item: &Item) -> Vec<Entry> {
+fn of_item(known: &Known<'_>, item: &Item) -> Vec<Entry> {
     let about = |word: &str, name: Option<&Ident>, span: Span, children: Vec<Entry>| {
         let head = Span { end: (span.start + word.len() as u32).min(span.end), ..span };
         let text = name.map_or(word.to_string(), |name| format!("{word} {}", name.text));
@@ -54,7 +72,7 @@ fn of_item(study: &Study, item: &Item) -> Vec<Entry> {
             let params = definition.params.iter();
             let mut children: Vec<Entry> =
                 params.map(|p| entry(&p.name, SymbolKind::Parameter, p.span, Vec::new())).collect();
-            children.extend(of_block(study, &definition.body));
+            children.extend(of_block(known, &definition.body));
             vec![entry(name, kind, definition.span, children)]
         }
         Item::Data(data) => {
@@ -96,25 +114,25 @@ fn of_devices(body: &[DeviceStatement]) -> Vec<Entry> {
     found
 }
 
-fn of_block(study: &Study, block: &Block) -> Vec<Entry> {
+fn of_block(known: &Known<'_>, block: &Block) -> Vec<Entry> {
     let mut found = Vec::new();
-    let family = |name: &FamilyRef| study.analysis.loaded.sources.text(name.span).to_string();
+    let family = |name: &FamilyRef| known.text(name.span).to_string();
     for statement in &block.statements {
         let span = statement.span;
         match &statement.kind {
             StatementKind::Input { name, ty } => {
-                let detail = Some(study.analysis.loaded.sources.text(ty.span()).to_string());
+                let detail = Some(known.text(ty.span()).to_string());
                 found.push(Entry { detail, ..entry(name, SymbolKind::Input, span, Vec::new()) });
             }
             StatementKind::Declare { name, ty, .. } => {
-                let detail = Some(study.analysis.loaded.sources.text(ty.span()).to_string());
+                let detail = Some(known.text(ty.span()).to_string());
                 found.push(Entry { detail, ..entry(name, SymbolKind::Variable, span, Vec::new()) });
             }
-            StatementKind::For { body, .. } => found.extend(of_block(study, body)),
-            StatementKind::Scan(scan) => found.extend(of_block(study, &scan.body)),
+            StatementKind::For { body, .. } => found.extend(of_block(known, body)),
+            StatementKind::Scan(scan) => found.extend(of_block(known, &scan.body)),
             StatementKind::Layer(definition) => {
                 if let Some(name) = &definition.name {
-                    let children = of_block(study, &definition.body);
+                    let children = of_block(known, &definition.body);
                     found.push(entry(name, SymbolKind::Layer, span, children));
                 }
             }
@@ -122,7 +140,7 @@ fn of_block(study: &Study, block: &Block) -> Vec<Entry> {
                 found.push(entry(name, SymbolKind::Layer, span, Vec::new()));
             }
             StatementKind::Group { name, body } => {
-                let group = entry(&name.name, SymbolKind::Part, span, of_block(study, body));
+                let group = entry(&name.name, SymbolKind::Part, span, of_block(known, body));
                 found.push(Entry { name: family(name), ..group });
             }
             StatementKind::Bind { targets, .. } => {
@@ -133,7 +151,8 @@ fn of_block(study: &Study, block: &Block) -> Vec<Entry> {
                 for (at, name) in members.filter(|name| name.name.text != "_").enumerate() {
                     let whole = if at == 0 { span } else { name.span };
                     let bound = entry(&name.name, SymbolKind::Value, whole, Vec::new());
-                    found.push(Entry { name: family(name), ..bound });
+                    let detail = known.types.get(&name.span.start).cloned();
+                    found.push(Entry { name: family(name), detail, ..bound });
                 }
             }
             StatementKind::Update { .. }

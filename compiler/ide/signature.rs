@@ -24,7 +24,10 @@ pub fn help(study: &Study, file: FileId, offset: usize) -> Option<Help> {
         return Some(Help { signature, active: None });
     }
     let id = super::complete::callee(study, file, offset, &call.callee)?;
-    let signature = docs::signature(study, id)?;
+    let signature = match call.line {
+        Some("train") => docs::trained(study, id)?,
+        _ => docs::signature(study, id)?,
+    };
     let active = match &call.named {
         Some(name) => signature.params.iter().position(|(param, _)| param == name),
         None => {

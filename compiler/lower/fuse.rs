@@ -22,7 +22,7 @@ use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_orde
 use super::window::{convolve_desc, plain, pool_desc};
 use crate::graph::{Graph, OriginId, ValueId};
 use crate::ops::reduce::neutral;
-use crate::ops::{Binary, Op, Reduction, Scalar, Unary};
+use crate::ops::{Op, Reduction, Scalar};
 use crate::types::DType;
 
 /// Operators that it costs less to repeat than to store.
@@ -159,13 +159,7 @@ fn effort(graph: &Graph, value: ValueId, efforts: &[Effort], wanted: &BTreeSet<V
     }
     let op = graph.op(value);
     let ops = u32::from(kind(op) == Kind::Element);
-    let dear = matches!(
-        op,
-        Op::Unary(
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos,
-        ) | Op::Binary(Binary::Pow)
-    );
-    Effort { ops: sum.ops + ops, dear: sum.dear || dear, loads: sum.loads }
+    Effort { ops: sum.ops + ops, dear: sum.dear || op.is_dear(), loads: sum.loads }
 }
 
 /// Whether a value is made by a kernel or a nest of its own in any case.

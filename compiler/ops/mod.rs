@@ -538,9 +538,59 @@ impl Op {
             | Op::Scan { .. } => rules(self).name,
         }
     }
+
+    /// Whether it is a function of elements that takes as long as reading many of them: better kept than computed twice.
+    pub fn is_dear(&self) -> bool {
+        match self {
+            Op::Unary(unary) => unary.is_dear(),
+            Op::Binary(binary) => binary.is_dear(),
+            Op::Input(_)
+            | Op::Variable(_)
+            | Op::Step
+            | Op::Seed
+            | Op::Training
+            | Op::Gradient(_)
+            | Op::Slot(_)
+            | Op::Constant(..)
+            | Op::Index { .. }
+            | Op::Random { .. }
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Stop
+            | Op::Broadcast { .. }
+            | Op::Transpose { .. }
+            | Op::Reshape { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::Gather { .. }
+            | Op::ScatterAdd { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::Order { .. }
+            | Op::Cumulate { .. }
+            | Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::ConvolveInput(..)
+            | Op::ConvolveKernel(..)
+            | Op::Pool(_)
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => false,
+        }
+    }
 }
 
 impl Unary {
+    /// See [`Op::is_dear`].
+    fn is_dear(self) -> bool {
+        match self {
+            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos => {
+                true
+            }
+            Unary::Neg | Unary::Sqrt | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Not => false,
+        }
+    }
+
     /// What it is called in text.
     pub fn name(self) -> &'static str {
         match self {
@@ -562,6 +612,25 @@ impl Unary {
 }
 
 impl Binary {
+    /// See [`Op::is_dear`].
+    fn is_dear(self) -> bool {
+        match self {
+            Binary::Pow => true,
+            Binary::Add
+            | Binary::Sub
+            | Binary::Mul
+            | Binary::Div
+            | Binary::Rem
+            | Binary::Max
+            | Binary::Min
+            | Binary::Equal
+            | Binary::Less
+            | Binary::LessEqual
+            | Binary::And
+            | Binary::Or => false,
+        }
+    }
+
     /// What it is called in text.
     pub fn name(self) -> &'static str {
         match self {

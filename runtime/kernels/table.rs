@@ -18,6 +18,8 @@
 //!
 //! The table only ever grows at its end, and [`VERSION`] counts its changes.
 
+use std::ops::Range;
+
 use super::convolve::{self, ConvolveDesc};
 use super::element::Kind;
 use super::lines::{self, LinesDesc};
@@ -432,22 +434,11 @@ unsafe extern "C" fn product_plain(
     hi: u64,
     _scratch: *mut u8,
 ) {
-    // SAFETY: the caller vouches for `desc`.
-    let PlainDesc { product, element } = unsafe { &*desc };
-    let (rows, columns) = (part(lo, hi), 0..product.n as usize);
-    macro_rules! of {
-        ($ty:ty) => {
-            wide::run(plain::Product::<$ty> {
-                desc: product,
-                a: a.cast(),
-                b: b.cast(),
-                c: c.cast(),
-                rows,
-                columns,
-            })
-        };
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe {
+        let desc = &*desc;
+        plain_product(desc, [a, b], c, part(lo, hi), 0..desc.product.n as usize);
     }
-    by_number!(*element, of)
 }
 
 unsafe extern "C" fn product_plain_columns(
@@ -460,9 +451,22 @@ unsafe extern "C" fn product_plain_columns(
     hi: u64,
     _scratch: *mut u8,
 ) {
-    // SAFETY: the caller vouches for `desc`.
-    let PlainDesc { product, element } = unsafe { &*desc };
-    let (rows, columns) = (0..product.m as usize, part(lo, hi));
+    // SAFETY: the caller's, who also vouches for `desc`.
+    unsafe {
+        let desc = &*desc;
+        plain_product(desc, [a, b], c, 0..desc.product.m as usize, part(lo, hi));
+    }
+}
+
+/// # Safety
+/// The operands must be as `desc` says, and no one else may touch these rows and columns of `c`.
+unsafe fn plain_product(
+    PlainDesc { product, element }: &PlainDesc,
+    [a, b]: [*const u8; 2],
+    c: *mut u8,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
     macro_rules! of {
         ($ty:ty) => {
             wide::run(plain::Product::<$ty> {
@@ -627,7 +631,7 @@ unsafe extern "C" fn zero(to: *mut u8, bytes: u64) {
 }
 
 /// The part of an axis that a call is for.
-fn part(lo: u64, hi: u64) -> std::ops::Range<usize> {
+fn part(lo: u64, hi: u64) -> Range<usize> {
     lo as usize..hi as usize
 }
 

@@ -151,6 +151,41 @@ fn data_lines_offer_sources_stages_fields_columns_and_paths() {
 }
 
 #[test]
+fn what_can_stand_at_a_place_is_offered_and_nothing_else() {
+    let mut desk = desk();
+    // Optimizers are given weight and gradient; rates are piped into schedules.
+    desk.offers("rate: 0.1, ", "$0, ", &["rate:"], &["weight:", "gradient:", "dense"]);
+    desk.offers("rate: 0.1, ", "rate: 0.1 |> $0, ", &["cosine", "warm_up"], &["dense", "relu", "adam"]);
+    desk.offers("stop     after 6 epochs", "stop when $0", &["loss", "accuracy"], &["dense"]);
+    desk.offers("train Tiny", "train Tiny($0)", &["units:"], &["dense", "hidden"]);
+    desk.offers("  loss cross", "  param w: f32[3] = $0\n  loss cross", &["zeros", "glorot"], &[]);
+    let scan = "  scan hidden over $0 with s = 0 { s = s }\n  loss cross";
+    desk.offers("  loss cross", scan, &["batch"], &["dense", "hidden"]);
+    desk.offers("  loss cross", "  scan hidden $0\n  loss cross", &["over", "times"], &["dense"]);
+    desk.offers("  loss cross", "  generate $0\n  loss cross", &["x", "y"], &["dense", "hidden"]);
+    let other = "model Other {\n  input x: f32[batch, 4]\n  z = Tiny(x, $0)[\"logits\"]\n}\n\ntrain Tiny";
+    desk.offers("train Tiny", other, &["units:"], &[]);
+    let part = "model Other {\n  input x: f32[batch, 4]\n  z = Tiny(x)[\"$0\"]\n}\n\ntrain Tiny";
+    desk.offers("train Tiny", part, &["logits", "hidden"], &["dense", "tiny.csv"]);
+    let text = "= text(\"a.txt\", x: $0)\ndata all = ";
+    desk.offers(
+        "\ndata all = ",
+        &format!("\ndata more {text}"),
+        &["line", "whole", "column"],
+        &["columns", "array"],
+    );
+    desk.offers("x: columns(0..4), y: column(4)", "x: $0", &["columns"], &["array", "whole"]);
+    desk.offers(
+        "all |> shuffle",
+        "all |> tokens($0) |> shuffle",
+        &["words", "characters", "as:", "x:"],
+        &["dense"],
+    );
+    desk.offers("all |> shuffle", "all |> pad(longer: $0) |> shuffle", &["skip", "cut"], &["column"]);
+    desk.client.end();
+}
+
+#[test]
 fn nothing_is_offered_in_comments_and_numbers() {
     let mut desk = desk();
     assert_eq!(desk.labels("  loss cross", "  // the $0\n  loss cross"), Vec::<String>::new());

@@ -9,6 +9,7 @@ mod client;
 mod complete;
 mod conduct;
 mod editors;
+mod long;
 mod names;
 mod shapes;
 mod speed;

@@ -102,5 +102,11 @@ fn signatures_know_which_parameter_is_written() {
     let (_, at) = active(&mut client, "dense(3, true, glorot, $0)");
     assert_eq!(at, Some(4));
     assert_eq!(active(&mut client, "dense(3)$0").0, "");
+    // A model takes its inputs, then its parameters; `train` gives its parameters alone.
+    let other = "dense(3)\n}\nmodel Other {\n  input x: f32[batch, 4]\n  z = Tiny(x, x, $0)";
+    let (label, at) = active(&mut client, other);
+    assert_eq!((label.as_str(), at), ("Tiny(x: f32[batch, 4], y: i32[batch], units: axis = 16)", Some(2)));
+    let training = "dense(3)\n}\ntrain Tiny($0) {";
+    assert_eq!(active(&mut client, training).0, "Tiny(units: axis = 16)");
     client.end();
 }

@@ -87,6 +87,7 @@ fn the_outline_shows_blocks_and_what_they_bind() {
     assert_eq!(names(&found), ["Tiny", "all", "train", "test", "train Tiny"]);
     assert_eq!(names(&found[0]["children"]), ["units", "x", "y", "hidden", "logits"]);
     assert_eq!(found[0]["children"][1]["detail"], "f32[batch, 4]");
+    assert_eq!(found[0]["children"][3]["detail"], "f32[batch, units = 16]");
     // Each name lies within its own range, as editors demand.
     let inside = |s: &Value| {
         let at = |v: &Value| (v["line"].as_u64().unwrap(), v["character"].as_u64().unwrap());
@@ -96,6 +97,19 @@ fn the_outline_shows_blocks_and_what_they_bind() {
     assert!(found.as_array().unwrap().iter().all(inside), "{found}");
     let found = client.ask("workspace/symbol", json!({ "query": "tin" }));
     assert_eq!(names(&found), ["Tiny"]);
+    client.end();
+}
+
+#[test]
+fn an_outline_of_a_model_whose_training_is_wrong() {
+    let folder = support::tiny();
+    let uri = uri(&folder.path().join("tiny.model"));
+    let mut client = Client::start(folder.path());
+    // A rate that changes has shapes too, which go with the training.
+    let text = support::TINY.replace("rate: 0.1", "rate: 0.1 |> warm_up(over: 5 steps)");
+    client.open(&uri, &text.replace("feed     train", "feed     nothing"));
+    let found = client.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
+    assert_eq!(found[0]["name"], "Tiny");
     client.end();
 }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use lsp_types::PublishDiagnosticsParams;
+use strata::Memory;
 use strata::check::DataFacts;
 use strata::ide::Study;
 use strata::load::Loaded;
@@ -135,8 +136,11 @@ impl Tray {
 }
 
 /// What is known of one root.
+#[derive(Default)]
 struct Root {
     study: Option<Arc<Study>>,
+    /// What need not be read and checked again while it stays as it is.
+    memory: Memory,
     /// All files that were asked for, those that are missing too.
     read: BTreeSet<PathBuf>,
     /// What is to be said of which file.
@@ -155,7 +159,8 @@ pub fn work(tray: &Tray, events: &Sender<Event>, encoding: Encoding) {
         for path in documents.keys().filter(|path| shelf::file_at(path).is_none()) {
             let known = roots.get(path).is_some_and(|root| !root.read.iter().any(|file| touched.has(file)));
             if !known {
-                roots.insert(path.clone(), analyse(path, &documents, &mut facts, encoding));
+                let memory = roots.remove(path).map(|root| root.memory).unwrap_or_default();
+                roots.insert(path.clone(), analyse(path, &documents, &mut facts, memory, encoding));
             }
         }
         let mut said: BTreeMap<PathBuf, Vec<lsp_types::Diagnostic>> = BTreeMap::new();
@@ -202,11 +207,17 @@ fn library_alone() -> Study {
     Study::new(strata::analyse("", nothing, &mut |_| DataFacts::default(), &settings))
 }
 
-fn analyse(path: &Path, documents: &Documents, facts: &mut Facts, encoding: Encoding) -> Root {
+fn analyse(
+    path: &Path,
+    documents: &Documents,
+    facts: &mut Facts,
+    mut memory: Memory,
+    encoding: Encoding,
+) -> Root {
     let mut read = BTreeSet::from([path.to_path_buf()]);
     let settings = front::settings(&[], &[]);
     let mut facts = |loaded: &Loaded| facts.of(loaded, &settings);
-    let study = study(path, documents, &mut facts, &mut read).map(Arc::new);
+    let study = study_again(path, documents, &mut facts, &mut read, &mut memory).map(Arc::new);
     let mut said: BTreeMap<PathBuf, Vec<lsp_types::Diagnostic>> = BTreeMap::new();
     if let Some(study) = &study {
         for diagnostic in &study.analysis.diagnostics {
@@ -216,7 +227,7 @@ fn analyse(path: &Path, documents: &Documents, facts: &mut Facts, encoding: Enco
             }
         }
     }
-    Root { study, read, said }
+    Root { study, memory, read, said }
 }
 
 /// Analyses a file, with the texts in the editor before those on disk; notes which files were asked for. A panic
@@ -227,6 +238,17 @@ pub fn study(
     facts: &mut dyn FnMut(&Loaded) -> DataFacts,
     asked: &mut BTreeSet<PathBuf>,
 ) -> Option<Study> {
+    study_again(path, documents, facts, asked, &mut Memory::default())
+}
+
+/// The same, without doing again what `memory` holds.
+fn study_again(
+    path: &Path,
+    documents: &Documents,
+    facts: &mut dyn FnMut(&Loaded) -> DataFacts,
+    asked: &mut BTreeSet<PathBuf>,
+    memory: &mut Memory,
+) -> Option<Study> {
     let mut read = |name: &str| {
         asked.insert(PathBuf::from(name));
         match documents.get(Path::new(name)) {
@@ -235,8 +257,12 @@ pub fn study(
         }
     };
     let settings = front::settings(&[], &[]);
-    let work = || Study::new(strata::analyse(&path.to_string_lossy(), &mut read, facts, &settings));
+    let name = path.to_string_lossy();
+    let work = || Study::new(strata::analyse_again(&name, &mut read, facts, &settings, memory));
     let done = catch_unwind(AssertUnwindSafe(work));
+    if done.is_err() {
+        *memory = Memory::default();
+    }
     done.inspect_err(|_| say(&format!("{}: could not be analysed", path.display()))).ok()
 }
 

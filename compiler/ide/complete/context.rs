@@ -42,6 +42,12 @@ pub enum Spot {
     Type,
     /// An axis in a list of axes.
     Axes,
+    /// The axis that a recurrence runs along.
+    Axis,
+    /// An input, which a decoder makes.
+    Input,
+    /// How a variable begins.
+    Initial,
     /// The name of a model.
     Model,
     /// After a part of `place`: `on`, `split over`; a text for each possibility.
@@ -54,6 +60,12 @@ pub enum Spot {
     SplitAxis,
     /// The optimizer.
     Optimizer,
+    /// What a rate is piped into.
+    Schedule,
+    /// A loss or metric.
+    Measured,
+    /// Inside the quotes of `net(x)["…"]`: a part of this model.
+    PartOf(String),
     /// After a number: its unit.
     Unit,
     /// Inside a text in quotes; what stands before the cursor in it, and the call that it is an argument of.
@@ -84,6 +96,10 @@ pub struct Call {
     pub given: Vec<String>,
     /// The path that a call further out begins with: the file that `columns` are of.
     pub path: Option<String>,
+    /// The source that it is a field of.
+    pub source: Option<String>,
+    /// What it is an argument of, where that is no layer of a model: `train`, `optimize`.
+    pub line: Option<&'static str>,
 }
 
 /// What the tokens before the cursor say; see [`Context`].
@@ -155,6 +171,9 @@ pub fn context(text: &str, offset: usize) -> Option<Context> {
 const ITEMS: [&str; 9] =
     ["use", "model", "layer", "devices", "cluster", "place", "replicas", "data", "train"];
 
+/// Sources whose fields are made in different ways.
+const SOURCES: [&str; 3] = ["csv", "idx", "text"];
+
 impl Cursor<'_> {
     fn word(&self, token: &Token) -> &str {
         &self.text[token.start..token.end]
@@ -163,16 +182,46 @@ impl Cursor<'_> {
     fn in_text(&self, quote: Token, offset: usize) -> Context {
         let written = self.text[quote.start + 1..offset].to_string();
         let Found { spot, statement, data_line, blocks } = self.spot(quote.line_start);
+        let part = self.part_of();
         let call = if let Spot::Argument(call) = spot { Some(call) } else { None };
         let used = self.before.last().is_some_and(|last| self.word(last) == "use");
         let statement = statement.unwrap_or(quote.start);
         Context {
             start: quote.start + 1,
-            spot: Spot::Text { written, call, used },
+            spot: part.map_or(Spot::Text { written, call, used }, Spot::PartOf),
             statement,
             data_line,
             blocks,
         }
+    }
+
+    /// What is called or named right before the `[` at the end: `net` of `net(x)[`.
+    fn part_of(&self) -> Option<String> {
+        let (bracket, before) = self.before.split_last()?;
+        if self.word(bracket) != "[" {
+            return None;
+        }
+        let mut depth = 0usize;
+        for token in before.iter().rev() {
+            match token.kind {
+                TokenKind::Close => depth += 1,
+                TokenKind::Open => depth = depth.checked_sub(1)?,
+                TokenKind::Word if depth == 0 => return Some(self.word(token).to_string()),
+                TokenKind::Word
+                | TokenKind::Number
+                | TokenKind::Unit
+                | TokenKind::Text
+                | TokenKind::OpenText
+                | TokenKind::Symbol
+                | TokenKind::Comment
+                | TokenKind::Unknown => {
+                    if depth == 0 {
+                        return None;
+                    }
+                }
+            }
+        }
+        None
     }
 
     /// Whether it begins an item: that ends whatever was left open before it.
@@ -276,7 +325,7 @@ impl Cursor<'_> {
         let data_line = (blocks.is_empty() && first == "data")
             || (block == "train" && matches!(first, "feed" | "evaluate"));
         let spot = match bracket {
-            Some(at) if byte(at) == b'(' => self.argument(at, &open, first),
+            Some(at) if byte(at) == b'(' => self.argument(at, &open, block, first),
             Some(at) => self.bracket(at, block),
             None => self.statement(&self.before[start..], block, first, second),
         };
@@ -292,7 +341,7 @@ impl Cursor<'_> {
         Head { word: word(start), name: word(start + 1) }
     }
 
-    fn argument(&self, open: usize, all: &[usize], first: &str) -> Spot {
+    fn argument(&self, open: usize, all: &[usize], block: &str, first: &str) -> Spot {
         let Some(callee) = open.checked_sub(1).map(|at| &self.before[at]) else { return Spot::Value };
         if callee.kind != TokenKind::Word || matches!(self.word(callee), "and" | "or" | "not" | "with" | "in")
         {
@@ -334,15 +383,26 @@ impl Cursor<'_> {
             _ => None,
         };
         let fresh = argument.is_empty() || (argument.len() == 2 && named.is_some());
+        let line = match (block, first) {
+            ("", "train") => Some("train"),
+            ("train", "optimize") => Some("optimize"),
+            _ => None,
+        };
         if !fresh && argument.last().is_some_and(|last| self.word(last) == "|>") {
-            return Spot::Pipe;
+            return if line == Some("optimize") { Spot::Schedule } else { Spot::Pipe };
         }
         let path = all.iter().rev().find_map(|bracket| {
             let text = self.before.get(bracket + 1).filter(|token| token.kind == TokenKind::Text)?;
             Some(self.word(text).trim_matches('"').to_string())
         });
+        // Brackets further out that hold a call's arguments.
+        let outer = all.iter().rev().skip_while(|bracket| **bracket >= open);
+        let called = outer.filter_map(|bracket| self.before.get(bracket.checked_sub(1)?));
+        let source = called.map(|token| self.word(token)).find(|word| SOURCES.contains(word));
         let callee = self.word(callee).to_string();
-        Spot::Argument(Call { callee, piped, position, named, fresh, given, path })
+        let own = SOURCES.contains(&callee.as_str()).then(|| callee.clone());
+        let source = own.or(source.map(str::to_string));
+        Spot::Argument(Call { callee, piped, position, named, fresh, given, path, source, line })
     }
 
     fn bracket(&self, open: usize, block: &str) -> Spot {
@@ -381,16 +441,25 @@ impl Cursor<'_> {
             ("replicas", "copies" | "groups") if tokens.len() > 1 => Spot::Words(&["sync", "async"]),
             ("replicas", "wire") | ("train", "precision") if alone => Spot::Type,
             ("train", "optimize") if alone => Spot::Optimizer,
+            ("train", "optimize") if end == "|>" => Spot::Schedule,
             ("train", "stop") if alone => Spot::Words(&["after", "when"]),
+            ("train", "stop") if end == "when" => Spot::Measured,
             ("train", "clip") if alone => Spot::Words(&["norm", "value"]),
             ("train", "evaluate") if last.kind == TokenKind::Word && !alone => Spot::Words(&["every"]),
             ("replicas" | "devices" | "machine" | "cluster" | "generate", _) => Spot::Words(&[]),
             (_, "input" | "param" | "const" | "state") if end == ":" && tokens.len() == 3 => Spot::Type,
             (_, "input" | "param" | "const" | "state" | "layer" | "update" | "for" | "generate") if alone => {
                 match first {
-                    "update" | "generate" => Spot::Value,
+                    "update" => Spot::Value,
+                    "generate" => Spot::Input,
                     _ => Spot::Words(&[]),
                 }
+            }
+            (_, "param" | "const" | "state") if end == "=" => Spot::Initial,
+            (_, "scan") if end == "over" => Spot::Axis,
+            (_, "scan") if last.kind == TokenKind::Word && !alone && end != "with" => {
+                let over = tokens.iter().any(|token| self.word(token) == "over");
+                Spot::Words(if over { &["reverse", "with"] } else { &["over", "times"] })
             }
             _ if last.kind == TokenKind::Word
                 && !second.is_empty()

@@ -10,6 +10,7 @@ use strata_grammar::{FileId, Span};
 use super::names::{ScopeId, SymbolId, SymbolKind};
 use super::{Study, docs, types};
 use crate::check::{Content, SourceKey, catalog};
+use crate::model::{Input, Model};
 use crate::types::DType;
 use context::{Call, Context, Spot, context};
 
@@ -108,12 +109,29 @@ impl Writer<'_> {
                 self.values(2);
                 self.words(&["ragged", ".."], 3);
             }
+            Spot::Axis => self.axes(0),
+            Spot::Input => {
+                self.values(0);
+                self.found.retain(|item| item.kind == Some(SymbolKind::Input));
+            }
+            Spot::Initial => {
+                self.words(words::INITIALISERS, 0);
+                self.values(1);
+                self.callables(2);
+            }
             Spot::Model => self.symbols(self.study.names.models.values().copied().collect(), 0),
             Spot::Words(words) => self.words(words, 1),
             Spot::Part => self.parts(context),
             Spot::Device => self.symbols(self.study.names.devices.values().copied().collect(), 0),
             Spot::SplitAxis => self.split_axes(context),
-            Spot::Optimizer => self.optimizers(),
+            Spot::Optimizer => self.layers_beginning_with(&["weight", "gradient"], 0),
+            Spot::Schedule => self.layers_beginning_with(&["rate"], 0),
+            Spot::Measured => self.measured(context),
+            Spot::PartOf(model) => {
+                let model = callee(self.study, self.file, self.offset, model);
+                let body = model.and_then(|model| self.study.names.bodies.get(&model).copied());
+                body.into_iter().for_each(|body| self.parts_of(body));
+            }
             Spot::Unit => self.words(words::units(block), 0),
             Spot::Text { call, .. } => self.in_text(call.as_ref()),
         }
@@ -189,17 +207,18 @@ impl Writer<'_> {
         self.symbols(others, rank + 1);
     }
 
-    /// Layers whose first parameters are a weight and its gradient.
-    fn optimizers(&mut self) {
+    /// Layers whose first parameters are called so: optimizers, schedules.
+    fn layers_beginning_with(&mut self, first: &[&str], rank: u8) {
         let names = &self.study.names;
         let is_one = |id: &SymbolId| {
             let params = &names.symbol(*id).params;
-            let called =
-                |at: usize, name: &str| params.get(at).is_some_and(|p| names.symbol(*p).name == name);
-            called(0, "weight") && called(1, "gradient")
+            let called = |(at, name): (usize, &&str)| {
+                params.get(at).is_some_and(|param| names.symbol(*param).name == **name)
+            };
+            first.iter().enumerate().all(called)
         };
         let all = names.callable.values().copied().filter(is_one).collect();
-        self.symbols(all, 0);
+        self.symbols(all, rank);
     }
 
     fn argument(&mut self, call: &Call, data_line: bool) {
@@ -208,15 +227,15 @@ impl Writer<'_> {
             return self.data_argument(call);
         }
         let params = callee.map(|id| self.study.names.symbol(id).params.clone()).unwrap_or_default();
-        let param = match &call.named {
-            Some(name) => params.iter().find(|id| self.study.names.symbol(**id).name == *name),
-            None => params.get(call.position + usize::from(call.piped)),
-        };
-        let wants = callee.and_then(|id| docs::signature(self.study, id)).and_then(|signature| {
-            let name = &self.study.names.symbol(*param?).name;
-            let at = signature.params.iter().position(|(param, _)| param == name)?;
-            signature.wants[at].clone()
+        let signature = callee.and_then(|id| match call.line {
+            Some("train") => docs::trained(self.study, id),
+            _ => docs::signature(self.study, id),
         });
+        let at = signature.as_ref().and_then(|signature| match &call.named {
+            Some(name) => signature.params.iter().position(|(param, _)| param == name),
+            None => Some(call.position + usize::from(call.piped)),
+        });
+        let wants = signature.as_ref().and_then(|signature| signature.wants.get(at?)?.clone());
         match wants.as_deref() {
             Some(text) if text.contains("axis's name") => self.axes(0),
             Some(text) if text.contains("axis:") => self.axes(2),
@@ -226,22 +245,39 @@ impl Writer<'_> {
             Some(text) if text.starts_with("a dtype") => self.dtypes(""),
             _ => {}
         }
+        let is_model = callee.is_some_and(|id| self.study.names.symbol(id).kind == SymbolKind::Model);
+        // The tensor comes by position, and what an optimizer is given too, so their names are not offered.
+        let given = match call.line {
+            _ if is_model => 0,
+            Some("optimize") if self.is_called(&params, 0, "weight") => 2,
+            _ => 1,
+        };
         if call.fresh && call.named.is_none() {
-            // The tensor comes by position, so its name is not offered.
             for (at, param) in params.iter().enumerate() {
                 let symbol = self.study.names.symbol(*param);
-                if at == 0 || call.given.contains(&symbol.name) {
+                if at < given || call.given.contains(&symbol.name) {
                     continue;
                 }
-                let detail = callee.and_then(|id| docs::signature(self.study, id)).and_then(|s| {
-                    s.params.get(at).and_then(|(_, range)| s.label.get(range.clone()).map(str::to_string))
+                let detail = signature.as_ref().and_then(|signature| {
+                    let (_, range) = signature.params.iter().find(|(name, _)| *name == symbol.name)?;
+                    Some(signature.label[range.clone()].to_string())
                 });
                 let text = format!("{}: ", symbol.name);
                 self.add(&text, Some(SymbolKind::Parameter), detail, None, 1);
             }
         }
-        self.values(2);
-        self.callables(3);
+        match call.line {
+            Some("optimize") => self.layers_beginning_with(&["rate"], 2),
+            Some(_) => self.words(&["size"], 2),
+            None => {
+                self.values(2);
+                self.callables(3);
+            }
+        }
+    }
+
+    fn is_called(&self, params: &[SymbolId], at: usize, name: &str) -> bool {
+        params.get(at).is_some_and(|param| self.study.names.symbol(*param).name == name)
     }
 
     fn axes(&mut self, rank: u8) {
@@ -262,7 +298,23 @@ impl Writer<'_> {
     }
 
     fn parts(&mut self, context: &Context) {
-        let Some(body) = self.placed(context) else { return };
+        self.placed(context).into_iter().for_each(|body| self.parts_of(body));
+    }
+
+    /// What `stop when` can look at: the loss and the metrics of the model that is trained.
+    fn measured(&mut self, context: &Context) {
+        let name = context.blocks.last().map_or("", |head| head.name.as_str());
+        let models = self.study.models().filter(|model| model.name == name);
+        let metrics: BTreeSet<String> =
+            models.flat_map(|model| model.metrics.iter().map(|metric| metric.name.clone())).collect();
+        for metric in metrics {
+            self.add(&metric, None, Some("metric".into()), None, 0);
+        }
+        self.add("loss", None, None, None, 1);
+    }
+
+    /// The groups, `as` names and bindings of a body.
+    fn parts_of(&mut self, body: ScopeId) {
         let scope = self.study.names.scope(body);
         let parts: Vec<SymbolId> = scope.parts.values().copied().collect();
         let values: Vec<SymbolId> = scope
@@ -322,23 +374,52 @@ impl Writer<'_> {
             "shuffle" => self.words(&["seed: "], 0),
             "split" => self.words(&["at: "], 0),
             "batch" => self.words(&["total: "], 1),
+            "windows" => self.words(&["stride: "], 0),
+            "prefetch" => {}
+            "tokens" if call.named.as_deref() == Some("as") => {
+                self.symbols(self.study.names.data.values().copied().collect(), 0);
+            }
+            "tokens" if matches!(call.named.as_deref(), Some("size" | "least")) => {}
+            "tokens" if call.named.as_deref() == Some("end") => self.words(&["true", "false"], 0),
+            "tokens" => {
+                self.words(&["words", "characters"], 0);
+                if call.named.is_none() {
+                    self.words(&["as: ", "size: ", "least: ", "end: "], 1);
+                    self.fields(call);
+                }
+            }
+            "pad" | "bucket" if call.named.as_deref() == Some("longer") => self.words(&["skip", "cut"], 0),
+            "pad" | "bucket" if call.named.is_some() => {}
+            "pad" | "bucket" => {
+                self.fields(call);
+                self.words(&["longer: "], 1);
+            }
             _ if call.named.is_some() => {
-                for word in ["columns", "column", "array", "numbers"] {
+                let words: &[&str] = match call.source.as_deref() {
+                    Some("csv") => &["columns", "column"],
+                    Some("idx") => &["array"],
+                    Some("text") => &["column", "numbers", "line", "whole"],
+                    _ => &["columns", "column", "array", "numbers"],
+                };
+                for word in words {
                     let (detail, doc) = docs::of_data_word(word).unzip();
                     self.add(word, Some(SymbolKind::Stage), detail, doc, 0);
                 }
             }
-            _ => {
-                let models: Vec<(String, String)> = self
-                    .study
-                    .models()
-                    .flat_map(|model| model.inputs.iter().map(|i| (i.name.clone(), model.type_text(&i.ty))))
-                    .collect();
-                for (name, ty) in models {
-                    if !call.given.contains(&name) {
-                        self.add(&format!("{name}: "), Some(SymbolKind::Field), Some(ty), None, 0);
-                    }
-                }
+            _ => self.fields(call),
+        }
+    }
+
+    /// The inputs of the models, which fields are called after.
+    fn fields(&mut self, call: &Call) {
+        let inputs = |model: &Model| {
+            let input = |i: &Input| (i.name.clone(), model.type_text(&i.ty));
+            model.inputs.iter().filter(|input| !input.is_length()).map(input).collect::<Vec<_>>()
+        };
+        let models: Vec<(String, String)> = self.study.models().flat_map(inputs).collect();
+        for (name, ty) in models {
+            if !call.given.contains(&name) {
+                self.add(&format!("{name}: "), Some(SymbolKind::Field), Some(ty), None, 0);
             }
         }
     }

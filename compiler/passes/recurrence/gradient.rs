@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use strata_grammar::Span;
 
-use super::{Wanted, fission, is_dear, results};
+use super::{Wanted, fission, is_heavy, results};
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::Input;
 use crate::ops::scan::{Scan, Shared};
@@ -270,7 +270,9 @@ impl<'a> Turn<'a> {
                 let own = if i < scan.states { Operand::Before(i) } else { Operand::Same(i) };
                 Some(if i < count { own } else { self.new_inputs[i - count] })
             } else {
-                let keep = at < forward && varies[at] && is_dear(self.graph.op(value));
+                // What costs less to keep than to compute again.
+                let op = self.graph.op(value);
+                let keep = at < forward && varies[at] && (is_heavy(op) || op.is_dear());
                 keep.then_some(Operand::Kept(value))
             };
             match operand {

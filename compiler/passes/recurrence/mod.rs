@@ -9,8 +9,8 @@ pub use fission::{Wanted, fission};
 pub use gradient::gradient;
 
 use crate::graph::{Graph, OriginId, ValueId, rebuild};
+use crate::ops::Op;
 use crate::ops::scan::Shared;
-use crate::ops::{Binary, Op, Unary};
 
 /// All results of a recurrence, one after the other, as differentiation wants them.
 pub fn results(graph: &mut Graph, scan: &Shared, args: &[ValueId], origin: OriginId) -> Vec<ValueId> {
@@ -58,36 +58,40 @@ pub fn shrink(old: &Graph) -> Graph {
 
 /// Whether an operator is no mere function of elements or rearrangement: worth doing for all turns at once.
 fn is_heavy(op: &Op) -> bool {
-    !matches!(
-        op,
+    match op {
         Op::Input(_)
-            | Op::Variable(_)
-            | Op::Step
-            | Op::Seed
-            | Op::Constant(..)
-            | Op::Index { .. }
-            | Op::Random { .. }
-            | Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Select
-            | Op::Cast(_)
-            | Op::Stop
-            | Op::Broadcast { .. }
-            | Op::Transpose { .. }
-            | Op::Reshape { .. }
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
-    )
-}
-
-/// Whether it costs less to keep a result for the gradient than to compute it again.
-fn is_dear(op: &Op) -> bool {
-    let transcendental = matches!(
-        op,
-        Op::Unary(
-            Unary::Exp | Unary::Log | Unary::Tanh | Unary::Sigmoid | Unary::Erf | Unary::Sin | Unary::Cos
-        ) | Op::Binary(Binary::Pow)
-    );
-    is_heavy(op) || transcendental
+        | Op::Variable(_)
+        | Op::Step
+        | Op::Seed
+        | Op::Training
+        | Op::Gradient(_)
+        | Op::Slot(_)
+        | Op::Constant(..)
+        | Op::Index { .. }
+        | Op::Random { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Select
+        | Op::Cast(_)
+        | Op::Stop
+        | Op::Broadcast { .. }
+        | Op::Transpose { .. }
+        | Op::Reshape { .. }
+        | Op::Slice { .. }
+        | Op::Pad { .. }
+        | Op::Concat { .. } => false,
+        Op::Gather { .. }
+        | Op::ScatterAdd { .. }
+        | Op::Reduce { .. }
+        | Op::ArgMax { .. }
+        | Op::Order { .. }
+        | Op::Cumulate { .. }
+        | Op::Contract { .. }
+        | Op::Convolve(_)
+        | Op::ConvolveInput(..)
+        | Op::ConvolveKernel(..)
+        | Op::Pool(_)
+        | Op::PoolInput(_)
+        | Op::Scan { .. } => true,
+    }
 }
