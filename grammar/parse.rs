@@ -12,6 +12,7 @@ mod pieces;
 mod repair;
 mod statement;
 
+use std::borrow::Cow;
 use std::iter::{Filter, Peekable};
 use std::ops::Range;
 
@@ -55,15 +56,22 @@ pub fn parse(file: FileId, source: &Source) -> Parsed {
 /// The same, without reading again what `memory` holds of it.
 pub fn parse_again(file: FileId, source: &Source, memory: &mut Memory) -> Parsed {
     let scanned = scan(file, &source.text);
-    let pieces = pieces::pieces(&scanned.text);
-    parse_pieces(file, source, &scanned, &pieces, memory)
+    match &scanned.text {
+        Cow::Borrowed(text) => parse_pieces(file, source, &scanned, &pieces::pieces(text), memory),
+        Cow::Owned(_) => parse_whole(file, source, &scanned),
+    }
+}
+
+fn parse_whole(file: FileId, source: &Source, scanned: &Scanned<'_>) -> Parsed {
+    let whole = 0..source.text.len();
+    parse_pieces(file, source, scanned, &[whole], &mut Memory::default())
 }
 
 fn parse_pieces(
     file: FileId,
     source: &Source,
     scanned: &Scanned<'_>,
-    pieces: &[(Range<usize>, bool)],
+    pieces: &[Range<usize>],
     memory: &mut Memory,
 ) -> Parsed {
     let text = source.text.as_str();
@@ -84,15 +92,15 @@ fn parse_pieces(
         repairs: REPAIRS,
     };
     let mut items = Vec::new();
-    for (piece, alone) in pieces {
+    for piece in pieces {
         let (text, start) = (&scanned.text[piece.clone()], piece.start);
-        if *alone && let Some(known) = memory.recall(text, file, start) {
+        if let Some(known) = memory.recall(text, file, start) {
             items.extend(known);
             continue;
         }
         let (at, said) = (items.len(), builder.diagnostics.len());
         builder.piece(Stretch { file, text, origin: start, mended: None }, &mut items);
-        if *alone && builder.diagnostics.len() == said {
+        if builder.diagnostics.len() == said {
             memory.keep(text, file, start, &items[at..]);
         }
     }
@@ -288,9 +296,7 @@ mod tests {
 
     /// A text read as one piece.
     fn whole(source: &Source) -> Parsed {
-        let scanned = scan(FileId(0), &source.text);
-        let all = [(0..source.text.len(), false)];
-        parse_pieces(FileId(0), source, &scanned, &all, &mut Memory::default())
+        parse_whole(FileId(0), source, &scan(FileId(0), &source.text))
     }
 
     const TEXT: &str = "// first

@@ -22,11 +22,11 @@ const MOST_EDITS: usize = 8;
 /// What a broken bracket becomes: no rule of the grammar takes it.
 const BROKEN: u8 = 1;
 /// A newline at which the innermost block should have ended (`block_ends` in the grammar).
-pub(crate) const BLOCK_ENDS: u8 = 4;
+const BLOCK_ENDS: u8 = 4;
 /// A newline at which all blocks should have ended (`all_blocks_end`).
-pub(crate) const ALL_BLOCKS_END: u8 = 5;
+const ALL_BLOCKS_END: u8 = 5;
 /// A newline at which a block should have begun (`block_begins`).
-pub(crate) const BLOCK_BEGINS: u8 = 6;
+const BLOCK_BEGINS: u8 = 6;
 /// Marks of ours, the one on pest's stack included, that stand in the text itself become this.
 const FOREIGN: u8 = 0x7f;
 
@@ -71,7 +71,7 @@ pub(crate) fn scan(file: FileId, text: &str) -> Scanned<'_> {
     Scanned { text: Cow::Owned(out), diagnostics: repair.diagnostics, reported: repair.reported }
 }
 
-pub(crate) fn is_mark(byte: u8) -> bool {
+fn is_mark(byte: u8) -> bool {
     (BROKEN..=7).contains(&byte)
 }
 

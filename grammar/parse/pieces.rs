@@ -1,15 +1,15 @@
 //! A text in pieces that are read one by one, each an item with the comments before it; so that after a change only the
 //! pieces that changed are read again.
 //!
-//! Where an item begins in the first column and no bracket is open, nothing before it has a part in how it is read but
-//! the comments right before it, which are of its piece.
+//! Where brackets balance, an item begins in the first column, and no bracket is open, nothing before it has a part in
+//! how it is read but the comments right before it, which are of its piece. Any other text is one piece.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::ast::Item;
 use crate::lex::{TokenKind, lex};
-use crate::scan::{ALL_BLOCKS_END, BLOCK_BEGINS, BLOCK_ENDS, begins_item, is_mark};
+use crate::scan::begins_item;
 use crate::shift::{Shift, Shifted};
 use crate::source::FileId;
 
@@ -54,15 +54,14 @@ impl Memory {
     }
 }
 
-/// Where a text, as the bracket scan leaves it, may be parted; and whether its piece is read by its own text alone.
-pub(super) fn pieces(text: &str) -> Vec<(Range<usize>, bool)> {
+/// The pieces of a text whose brackets balance.
+pub(super) fn pieces(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
-    let mut starts = Vec::new();
+    let mut starts = vec![0];
     let mut depth = 0_usize;
     // The comments since the last token that is none.
     let mut comments: Option<usize> = None;
     for token in lex(text) {
-        let byte = bytes[token.start];
         match token.kind {
             TokenKind::Comment => {
                 if token.first && comments.is_none() {
@@ -72,13 +71,9 @@ pub(super) fn pieces(text: &str) -> Vec<(Range<usize>, bool)> {
             }
             TokenKind::Open => depth += 1,
             TokenKind::Close => depth = depth.saturating_sub(1),
-            TokenKind::Unknown if byte == BLOCK_BEGINS => depth += 1,
-            TokenKind::Unknown if byte == BLOCK_ENDS => depth = depth.saturating_sub(1),
-            TokenKind::Unknown if byte == ALL_BLOCKS_END => depth = 0,
             TokenKind::Word => {
-                let first =
-                    token.start.checked_sub(1).is_none_or(|at| bytes[at] == b'\n' || is_mark(bytes[at]));
-                if depth == 0 && first && begins_item(&bytes[token.start..]) {
+                let unindented = token.first && token.indent == 0;
+                if depth == 0 && unindented && begins_item(&bytes[token.start..]) {
                     starts.push(comments.unwrap_or(token.start));
                 }
             }
@@ -92,23 +87,5 @@ pub(super) fn pieces(text: &str) -> Vec<(Range<usize>, bool)> {
         comments = None;
     }
     let ends = starts.iter().copied().skip(1).chain([text.len()]);
-    let mut pieces: Vec<(Range<usize>, bool)> = Vec::with_capacity(starts.len() + 1);
-    if let Some(&first) = starts.first()
-        && first > 0
-    {
-        pieces.push((0..first, false));
-    }
-    // A mark right before an item parts it from its comments.
-    let alone = |piece: &Range<usize>| {
-        let from = piece.start.saturating_sub(1);
-        !bytes[from..piece.end].iter().any(|byte| is_mark(*byte))
-    };
-    pieces.extend(starts.iter().copied().zip(ends).map(|(start, end)| start..end).map(|piece| {
-        let alone = alone(&piece);
-        (piece, alone)
-    }));
-    if pieces.is_empty() {
-        pieces.push((0..text.len(), false));
-    }
-    pieces
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
