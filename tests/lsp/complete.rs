@@ -167,13 +167,8 @@ fn what_can_stand_at_a_place_is_offered_and_nothing_else() {
     desk.offers("train Tiny", other, &["units:"], &[]);
     let part = "model Other {\n  input x: f32[batch, 4]\n  z = Tiny(x)[\"$0\"]\n}\n\ntrain Tiny";
     desk.offers("train Tiny", part, &["logits", "hidden"], &["dense", "tiny.csv"]);
-    let text = "= text(\"a.txt\", x: $0)\ndata all = ";
-    desk.offers(
-        "\ndata all = ",
-        &format!("\ndata more {text}"),
-        &["line", "whole", "column"],
-        &["columns", "array"],
-    );
+    let text = "\ndata more = text(\"a.txt\", x: $0)\ndata all";
+    desk.offers("\ndata all", text, &["line", "whole", "column"], &["columns", "array"]);
     desk.offers("x: columns(0..4), y: column(4)", "x: $0", &["columns"], &["array", "whole"]);
     desk.offers(
         "all |> shuffle",
