@@ -25,6 +25,7 @@ pub mod reference;
 pub mod run;
 pub mod sequences;
 pub mod types;
+pub mod totals;
 pub mod unfold;
 pub mod verify;
 

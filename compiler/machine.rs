@@ -1,5 +1,6 @@
 //! A checked model on this machine: its variables in memory, its programs compiled when they are needed.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use strata_runtime::init::initial;
@@ -13,6 +14,7 @@ use crate::graph::Graph;
 use crate::lower::{LowerOptions, layout, lower};
 use crate::model::{Input, Model, Variable};
 use crate::ops::{Op, VariableId};
+use crate::totals::{Totals, is_part};
 use crate::types::Size;
 
 /// A model with its variables.
@@ -21,6 +23,8 @@ pub struct Machine<'m> {
     layout: Layout,
     session: Session,
     seed: u64,
+    /// What measures over several batches are functions of; made when first asked for.
+    totals: OnceCell<Totals>,
 }
 
 /// A program in memory.
@@ -41,7 +45,7 @@ impl<'m> Machine<'m> {
     pub fn new(model: &'m Model, seed: u64, threads: usize) -> Result<Machine<'m>, MachineError> {
         let layout = layout(&model.variables);
         let session = Session::new(layout.clone(), threads).map_err(fail)?;
-        let mut machine = Machine { model, layout, session, seed };
+        let mut machine = Machine { model, layout, session, seed, totals: OnceCell::new() };
         for v in &model.variables {
             let value = initial(&v.init, seed, &v.name, v.ty.dtype, &v.ty.dims());
             machine.session.set(&v.name, &value).map_err(fail)?;
@@ -179,8 +183,19 @@ impl train::Machine for Machine<'_> {
 
     fn run(&mut self, program: &mut Program, batch: &Batch, turn: Turn) -> Result<Outputs, MachineError> {
         let outputs = self.turn(program, batch, turn)?;
-        let named = program.names.iter().zip(&outputs);
-        Ok(named.filter_map(|(name, value)| Some((Arc::clone(name), scalar(value)?))).collect())
+        let mut found = Outputs::new();
+        for (name, value) in program.names.iter().zip(&outputs) {
+            if is_part(name) {
+                found.extend(exact(value).into_iter().map(|number| (Arc::clone(name), number)));
+            } else {
+                found.extend(scalar(value).map(|number| (Arc::clone(name), number)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn finish(&self, outputs: Outputs) -> Outputs {
+        self.totals.get_or_init(|| Totals::of(self.model)).finish(outputs)
     }
 
     fn read(&self) -> Variables {
@@ -301,6 +316,14 @@ fn scalar(tensor: &Tensor) -> Option<f64> {
         DType::F64 => tensor.bytes().as_chunks::<8>().0.first().map(|bytes| f64::from_ne_bytes(*bytes)),
         DType::Bf16 | DType::F16 => numbers(tensor).first().copied(),
         DType::I32 | DType::I64 | DType::U8 | DType::Bool => None,
+    }
+}
+
+/// All elements as they are.
+fn exact(tensor: &Tensor) -> Vec<f64> {
+    match tensor.as_f32() {
+        Some(all) => all.iter().map(|x| f64::from(*x)).collect(),
+        None => numbers(tensor),
     }
 }
 

@@ -10,21 +10,25 @@ use strata_runtime::train::WEIGHT;
 use crate::graph::{Graph, OriginId, Output, Update, ValueId, rebuild};
 use crate::model::{Input, Model, Variable, When};
 use crate::ops::scan::{Scan, Shared};
-use crate::ops::{InputId, Op, Scalar, VariableId};
+use crate::ops::{Op, Scalar, VariableId};
 use crate::passes::differentiate::gradients;
 use crate::passes::{self, recurrence};
+use crate::totals::Totals;
 use crate::types::{Axis, DType, Size};
 
 /// The program of a phase, with `binding[f]` as the size of free axis `f`. `wanted` names the bindings that
 /// `Predict` hands out; those the model lacks are left out.
 pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -> Graph {
     let mut unfolding = Unfolding::new(model, binding, phase);
-    let outputs = match phase {
-        Phase::Train => measures(model).into_iter().chain(model.watched.iter().cloned()).collect(),
-        Phase::Gather => measures(model),
+    let outputs: Vec<(String, ValueId)> = match phase {
+        Phase::Train => {
+            let watched = model.watched.iter().cloned();
+            measures(model).into_iter().chain(watched).chain(gathered(model)).collect()
+        }
+        Phase::Gather => measures(model).into_iter().chain(gathered(model)).collect(),
         Phase::Evaluate => {
             let weight = model.weight.map(|value| (WEIGHT.to_string(), value));
-            weight.into_iter().chain(measures(model)).collect()
+            weight.into_iter().chain(measures(model)).chain(Totals::of(model).parts).collect()
         }
         Phase::Predict => {
             let named = |name: &String| model.bindings.iter().rev().find(|(n, _)| n == name).cloned();
@@ -42,31 +46,9 @@ pub fn unfold(model: &Model, binding: &[u64], phase: Phase, wanted: &[String]) -
     rebuild(&unfolding.graph, |_, _, _| None)
 }
 
-/// Where a model is cut: what is handed in instead of being computed.
-#[derive(Clone, Debug, Default)]
-pub struct Cut {
-    /// Inputs behind those of the model; types bound.
-    pub inputs: Vec<Input>,
-    /// Values that are one of these inputs.
-    pub values: HashMap<ValueId, usize>,
-    /// Recurrences, by each result, whose states begin with these inputs.
-    pub states: HashMap<ValueId, Vec<usize>>,
-}
-
-/// The program, without labels, that hands out some values of a model that is cut.
-pub fn unfold_cut(model: &Model, binding: &[u64], wanted: &[(String, ValueId)], cut: &Cut) -> Graph {
+/// The program, without labels, that hands out some values of a model.
+pub fn unfold_values(model: &Model, binding: &[u64], wanted: &[(String, ValueId)]) -> Graph {
     let mut unfolding = Unfolding::new(model, binding, Phase::Predict);
-    let inputs = unfolding.graph.inputs.iter().chain(&cut.inputs).cloned();
-    unfolding.graph.inputs = inputs.collect();
-    let own = model.inputs.len();
-    let input = |at: usize| Op::Input(InputId((own + at) as u32));
-    for (value, at) in &cut.values {
-        let origin = model.values[value.0 as usize].origin;
-        unfolding.becomes[value.0 as usize] = Some(unfolding.graph.add(input(*at), &[], origin));
-    }
-    for (value, states) in &cut.states {
-        unfolding.states.insert(*value, states.iter().map(|at| input(*at)).collect());
-    }
     for (name, value) in wanted {
         let value = unfolding.value(*value);
         unfolding.graph.outputs.push(Output { name: name.clone(), value });
@@ -88,19 +70,30 @@ fn measures(model: &Model) -> Vec<(String, ValueId)> {
     loss.into_iter().chain(metrics).collect()
 }
 
+/// What measures of a step are functions of, where it is made of several batches.
+fn gathered(model: &Model) -> Vec<(String, ValueId)> {
+    let several = model.updates.iter().any(|update| update.when == When::WithinStep);
+    if several { Totals::of(model).parts } else { Vec::new() }
+}
+
 struct Unfolding<'a> {
     model: &'a Model,
-    binding: &'a [u64],
     phase: Phase,
     graph: Graph,
     /// What each value of the model has become.
     becomes: Vec<Option<ValueId>>,
     /// The gradient by each variable, once differentiated.
     gradients: Vec<Option<ValueId>>,
+    bind: Binding<'a>,
+}
+
+/// Operators with the sizes of the free axes and the phase bound.
+pub struct Binding<'a> {
+    model: &'a Model,
+    sizes: &'a [u64],
+    training: bool,
     /// What each recurrence of the model has become, by its key.
     scans: HashMap<usize, Shared>,
-    /// What the states of a recurrence begin with instead, by each of its results.
-    states: HashMap<ValueId, Vec<Op>>,
 }
 
 impl<'a> Unfolding<'a> {
@@ -111,13 +104,11 @@ impl<'a> Unfolding<'a> {
         let variables: Arc<[Variable]> = model.variables.iter().map(variable).collect();
         Unfolding {
             model,
-            binding,
             phase,
             graph: Graph::new(inputs, variables),
             becomes: vec![None; model.values.len()],
             gradients: vec![None; model.variables.len()],
-            scans: HashMap::new(),
-            states: HashMap::new(),
+            bind: Binding { training: is_training(phase), ..Binding::new(model, binding) },
         }
     }
 
@@ -125,14 +116,11 @@ impl<'a> Unfolding<'a> {
     fn value(&mut self, value: ValueId) -> ValueId {
         for needed in self.missing(&[value]) {
             let from = &self.model.values[needed.0 as usize];
-            let mut args: Vec<ValueId> = from.args.iter().map(|arg| self.there(*arg)).collect();
-            for (arg, op) in args.iter_mut().zip(self.states.get(&needed).into_iter().flatten()) {
-                *arg = self.graph.add(op.clone(), &[], from.origin);
-            }
+            let args: Vec<ValueId> = from.args.iter().map(|arg| self.there(*arg)).collect();
             let found = if let Op::Gradient(v) = &from.op {
                 self.gradients[v.0 as usize].expect("gradients are built before what uses them")
             } else {
-                let op = self.bind(&from.op);
+                let op = self.bind.op(&from.op);
                 add(&mut self.graph, op, &args, from.origin)
             };
             self.becomes[needed.0 as usize] = Some(found);
@@ -142,10 +130,7 @@ impl<'a> Unfolding<'a> {
 
     /// Whether the program changes anything.
     fn training(&self) -> bool {
-        match self.phase {
-            Phase::Train | Phase::Gather => true,
-            Phase::Evaluate | Phase::Predict => false,
-        }
+        is_training(self.phase)
     }
 
     /// Whether an update happens in the program.
@@ -197,42 +182,57 @@ impl<'a> Unfolding<'a> {
             self.graph.updates.push(Update { variable: update.variable, value });
         }
     }
+}
+
+fn is_training(phase: Phase) -> bool {
+    match phase {
+        Phase::Train | Phase::Gather => true,
+        Phase::Evaluate | Phase::Predict => false,
+    }
+}
+
+impl<'a> Binding<'a> {
+    /// To these sizes, not training.
+    pub fn new(model: &'a Model, sizes: &'a [u64]) -> Binding<'a> {
+        Binding { model, sizes, training: false, scans: HashMap::new() }
+    }
 
     /// A recurrence with its sizes bound; all its results get the same one.
-    fn bind_scan(&mut self, scan: &Shared) -> Shared {
+    pub fn scan(&mut self, scan: &Shared) -> Shared {
         if let Some(bound) = self.scans.get(&scan.key()) {
             return bound.clone();
         }
         let from = &scan.body;
-        let input = |i: &Input| Input { ty: i.ty.bind(self.binding), ..i.clone() };
+        let input = |i: &Input| Input { ty: i.ty.bind(self.sizes), ..i.clone() };
         let mut body = Graph::new(from.inputs.iter().map(input).collect(), [].into());
         let mut becomes: Vec<ValueId> = Vec::with_capacity(from.len());
         for value in from.values() {
             let args: Vec<ValueId> = from.args(value).iter().map(|arg| becomes[arg.0 as usize]).collect();
-            let op = self.bind(from.op(value));
+            let op = self.op(from.op(value));
             becomes.push(add(&mut body, op, &args, from.node(value).origin));
         }
         let output = |o: &Output| Output { name: o.name.clone(), value: becomes[o.value.0 as usize] };
         body.outputs = from.outputs.iter().map(output).collect();
         // Differentiation is to see no side of a selection that is never taken.
         let body = passes::optimise(body);
-        let axis = Axis { size: Size::Known(scan.axis.size.bind(self.binding)), ..scan.axis.clone() };
+        let axis = Axis { size: Size::Known(scan.axis.size.bind(self.sizes)), ..scan.axis.clone() };
         let bound = Shared::new(Scan { body, axis, ..Scan::clone(scan) });
         self.scans.insert(scan.key(), bound.clone());
         bound
     }
 
-    fn bind(&mut self, op: &Op) -> Op {
-        let size = |size: &Size| Size::Known(size.bind(self.binding));
+    /// An operator.
+    pub fn op(&mut self, op: &Op) -> Op {
+        let size = |size: &Size| Size::Known(size.bind(self.sizes));
         let axes = |axes: &[Axis]| -> Vec<Axis> {
             axes.iter().map(|a| Axis { size: size(&a.size), ..a.clone() }).collect()
         };
         match op {
             Op::Training => {
-                let training = if self.training() { 1.0 } else { 0.0 };
+                let training = if self.training { 1.0 } else { 0.0 };
                 Op::Constant(Scalar::new(training), DType::Bool)
             }
-            Op::Variable(variable) if !self.training() => Op::Variable(self.model.evaluated(*variable)),
+            Op::Variable(variable) if !self.training => Op::Variable(self.model.evaluated(*variable)),
             Op::Index { axes: a, axis } => Op::Index { axes: axes(a), axis: *axis },
             Op::Random { stream, axes: a } => Op::Random { stream: *stream, axes: axes(a) },
             Op::Broadcast { axes: a, from } => Op::Broadcast { axes: axes(a), from: from.clone() },
@@ -247,7 +247,7 @@ impl<'a> Unfolding<'a> {
             }
             Op::ConvolveInput(c, a) => Op::ConvolveInput(c.clone(), axes(a)),
             Op::ConvolveKernel(c, a) => Op::ConvolveKernel(c.clone(), axes(a)),
-            Op::Scan { scan, result } => Op::Scan { scan: self.bind_scan(scan), result: *result },
+            Op::Scan { scan, result } => Op::Scan { scan: self.scan(scan), result: *result },
             Op::Input(_)
             | Op::Variable(_)
             | Op::Step

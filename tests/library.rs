@@ -412,3 +412,124 @@ fn positions_and_orders() {
     let hot = values("input label: i32[batch]\n y = one_hot(label, class = 3)", &[label]);
     assert_eq!(hot, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
+
+/// The probability of `label` by every way to write it down: all paths of classes, blanks and repetitions taken out.
+fn all_paths(logits: &[f64], classes: usize, label: &[usize], blank: usize) -> f64 {
+    let steps: Vec<Vec<f64>> = logits.chunks(classes).map(softmax).collect();
+    let mut total = 0.0;
+    for path in 0..classes.pow(steps.len() as u32) {
+        let at = |step: usize| path / classes.pow(step as u32) % classes;
+        let classes_of_path: Vec<usize> = (0..steps.len()).map(at).collect();
+        let mut written = classes_of_path.clone();
+        written.dedup();
+        written.retain(|class| *class != blank);
+        if written == label {
+            total += classes_of_path.iter().zip(&steps).map(|(class, step)| step[*class]).product::<f64>();
+        }
+    }
+    total
+}
+
+#[test]
+fn ctc_sums_over_all_paths() {
+    let (steps, classes) = (5, 3);
+    let x: Vec<f64> = (0..4 * steps * classes).map(|i| ((i * 37 + i * i * 11) % 41) as f64 / 10.0 - 2.0).collect();
+    for blank in [0, 2] {
+        let body = format!(
+            "input x: f32[batch, ragged time, {classes}]\n input label: i32[batch, ragged place]\n \
+             y = ctc(x, label, blank: {blank})"
+        );
+        let model = model(&body, None);
+        let other = if blank == 0 { 2 } else { 0 };
+        // Twice the same, of which one must be a blank; a short one; and none at all.
+        let labels = [vec![1, other], vec![1, 1], vec![other], vec![]];
+        let lengths = [5, 4, 2, 3];
+        let mut rows = Vec::new();
+        for label in &labels {
+            let mut row: Vec<f64> = label.iter().map(|class: &usize| *class as f64).collect();
+            // What stands beyond the end does not count.
+            row.resize(2, 1.0);
+            rows.extend(row);
+        }
+        let input = |name: &str| match name {
+            "x" => array(&[4, steps, classes], &x),
+            "x.length" => array(&[4], &lengths.map(|n| n as f64)),
+            "label" => array(&[4, 2], &rows),
+            _ => array(&[4], &labels.each_ref().map(|label| label.len() as f64)),
+        };
+        let inputs = model.inputs.iter().map(|i| input(&i.name)).collect();
+        let size = |name: &str| match name {
+            "batch" => 4,
+            "time" => steps as u64,
+            _ => 2,
+        };
+        let binding: Vec<u64> = model.free.iter().map(|axis| size(&axis.name)).collect();
+        let environment = Environment { inputs, variables: starts(&model), seed: 1, step: 0 };
+        let graph = unfold(&model, &binding, Phase::Predict, &["y".to_string()]);
+        let found = step(&graph, &environment).0.remove(0).1.data;
+        let each = labels.iter().enumerate().map(|(example, label)| {
+            let own = &x[example * steps * classes..][..lengths[example] * classes];
+            -all_paths(own, classes, label, blank).ln()
+        });
+        near(&found, &[each.sum::<f64>() / 4.0]);
+    }
+}
+
+#[test]
+fn quotients_of_counts() {
+    let two = |expression: &str| {
+        let body = format!("input x: f32[batch]\n input t: f32[batch]\n y = {expression}");
+        let x = array(&[6], &[2.0, -1.0, 0.25, 3.0, -0.5, 0.1]);
+        values(&body, &[x, array(&[6], &[1.0, 1.0, 0.0, 1.0, 0.0, 0.0])])[0]
+    };
+    near(&[two("precision(x, t)")], &[2.0 / 4.0]);
+    near(&[two("recall(x, t)")], &[2.0 / 3.0]);
+    near(&[two("f1(x, t)")], &[4.0 / 7.0]);
+    near(&[two("precision(x, t, threshold: 0.99)")], &[0.0]);
+    near(&[two("recall(x, t, threshold: 0.2)")], &[1.0]);
+    // Found: 1, 2; named: 1, 0.
+    near(&[with_labels("macro_precision(x, label)", [1.0, 0.0])], &[1.0 / 3.0]);
+    near(&[with_labels("macro_recall(x, label)", [1.0, 0.0])], &[1.0 / 3.0]);
+    near(&[with_labels("macro_f1(x, label)", [2.0, 2.0])], &[2.0 / 3.0 / 3.0]);
+}
+
+#[test]
+fn a_sampled_softmax_moves_drawn_classes_alone() {
+    let body = "input x: f32[batch, 2]\n input label: i32[batch]
+        param v: f32[2] = ones
+        y, scores = sampled_softmax(x * v, label, 1000, samples: 8, weights: 0.1)\n loss y";
+    let model = model(body, None);
+    let inputs = vec![array(&[2, 2], &[1.0, -2.0, 0.5, 3.0]), array(&[2], &[700.0, 3.0])];
+    let run = |seed: i64, step_number: i64| {
+        let mut graph = unfold(&model, &[2], Phase::Train, &[]);
+        let ids: Vec<strata::ops::VariableId> =
+            (0..model.variables.len() as u32).map(strata::ops::VariableId).collect();
+        let loss = graph.outputs[0].value;
+        for (at, value) in
+            strata::passes::differentiate::gradients(&mut graph, loss, &ids).into_iter().enumerate()
+        {
+            graph.outputs.push(strata::graph::Output { name: model.variables[at].name.clone(), value });
+        }
+        let environment =
+            Environment { inputs: inputs.clone(), variables: starts(&model), seed, step: step_number };
+        step(&graph, &environment).0
+    };
+    let touched = |found: &[(String, Array)]| -> Vec<usize> {
+        let (_, w) = found.iter().find(|(name, _)| name.ends_with("sampled_softmax/w")).expect("it is there");
+        assert_eq!(w.shape, [1000, 2]);
+        (0..1000).filter(|class| w.data[class * 2..class * 2 + 2] != [0.0, 0.0]).collect()
+    };
+    let first = run(1, 0);
+    assert!(first[0].1.data[0].is_finite());
+    let rows = touched(&first);
+    assert!(rows.contains(&700) && rows.contains(&3) && rows.len() <= 10, "{rows:?}");
+    assert_ne!(rows, touched(&run(1, 1)), "every step draws anew");
+    // Frequent classes are drawn more often: half of all are below the root of 1001.
+    let all: Vec<usize> = (0..40).flat_map(|number| touched(&run(2, number))).collect();
+    let low = all.iter().filter(|class| **class < 31 && **class != 3).count();
+    let high = all.iter().filter(|class| **class >= 31 && **class != 700).count();
+    assert!(low * 2 > high && high * 4 > low, "{low} and {high}");
+    // When it is not training, all classes count: all scores are alike for each example.
+    let exact = values(body, &inputs);
+    near(&exact, &[1000f64.ln()]);
+}

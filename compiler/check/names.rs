@@ -204,8 +204,6 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Layers that the language promises and the library does not have yet.
 const PLANNED: &[(&str, &str)] = &[
-    ("sampled_softmax", "a loss over sampled classes"),
-    ("ctc", "a loss over alignments"),
     ("gram", "products of feature maps"),
     ("image", "a picture as a tensor"),
 ];

@@ -39,7 +39,9 @@ mod window;
 
 pub use array::Array;
 pub use backward::Backward;
+pub(crate) use contract::rest as contract_rest;
 pub use cut::{Cut, Join, Need, piece_op};
+pub(crate) use shape::product as size_product;
 pub use window::Window;
 
 use crate::cost::Cost;

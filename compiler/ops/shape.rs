@@ -68,7 +68,7 @@ pub(super) fn merge_all(args: &[&Type], left: usize, right: usize) -> Result<Vec
 }
 
 /// A size as a product: the known factor, and the others in order. Two products are equal where these are.
-pub(super) fn product<'a>(sizes: impl IntoIterator<Item = &'a Size>) -> (u64, Vec<Size>) {
+pub(crate) fn product<'a>(sizes: impl IntoIterator<Item = &'a Size>) -> (u64, Vec<Size>) {
     let mut factors = Factors { known: 1, rest: Vec::new() };
     sizes.into_iter().for_each(|size| factors.multiply(size));
     factors.rest.sort_unstable();

@@ -1,6 +1,5 @@
-//! One pass over some examples: means of loss and metrics, each batch counting by its examples.
-
-use std::sync::Arc;
+//! One pass over some examples: loss and metrics, each a function of sums over all examples or, where it is none, a mean
+//! in which each batch counts by its examples.
 
 use super::TrainError;
 use super::machine::{Machine, Outputs, Phase, Turn};
@@ -22,20 +21,43 @@ pub struct Weighted {
 /// sequences, each as long as it is.
 pub const WEIGHT: &str = "weight";
 
+/// An output whose name begins so is summed over batches.
+pub const TOTAL: &str = "total/";
+/// Of one whose name begins so the largest counts.
+pub const LARGEST: &str = "largest/";
+/// Of one whose name begins so the smallest counts.
+pub const SMALLEST: &str = "smallest/";
+/// What is named so is the same for all batches.
+pub const SAME: &str = "same/";
+
+/// How a number of one batch joins that of those before.
+fn joined(name: &str, before: f64, value: f64, part: f64) -> f64 {
+    if name.starts_with(TOTAL) {
+        before + value
+    } else if name.starts_with(LARGEST) {
+        if value > before || value.is_nan() { value } else { before }
+    } else if name.starts_with(SMALLEST) {
+        if value < before || value.is_nan() { value } else { before }
+    } else {
+        // Moving the mean keeps equal values equal, however many batches there are.
+        before + (value - before) * part
+    }
+}
+
 impl Weighted {
-    /// Takes in the means over a batch.
+    /// Takes in the means over a batch, and what is totalled otherwise.
     pub fn add(&mut self, mut outputs: Outputs, examples: usize) {
         let said = outputs.iter().position(|(name, _)| &**name == WEIGHT);
         let weight = said.map_or(examples as f64, |at| outputs.remove(at).1);
-        if self.outputs.is_empty() {
-            self.outputs = outputs.iter().map(|(name, _)| (Arc::clone(name), 0.0)).collect();
-        }
         self.examples += examples;
-        // Moving the mean keeps equal values equal, however many batches there are.
         self.weight += weight;
         let part = if self.weight > 0.0 { weight / self.weight } else { 0.0 };
-        for ((_, mean), (_, value)) in self.outputs.iter_mut().zip(outputs) {
-            *mean += (value - *mean) * part;
+        if self.outputs.is_empty() {
+            self.outputs = outputs;
+            return;
+        }
+        for ((name, before), (_, value)) in self.outputs.iter_mut().zip(outputs) {
+            *before = joined(name, *before, value, part);
         }
     }
 }
@@ -60,5 +82,6 @@ pub fn evaluate<M: Machine>(
         let outputs = programs.run(machine, Phase::Evaluate, &batch, Turn { step, part: 0 })?;
         means.add(outputs, batch.examples);
     }
+    means.outputs = machine.finish(means.outputs);
     Ok(Some(means))
 }

@@ -89,6 +89,12 @@ pub trait Machine {
         turn: Turn,
     ) -> Result<Outputs, MachineError>;
 
+    /// What was gathered over several batches, once it is all there: measures that are functions of totals become what the
+    /// totals make of them, and only measures remain.
+    fn finish(&self, outputs: Outputs) -> Outputs {
+        outputs
+    }
+
     /// A copy of every variable.
     fn read(&self) -> Variables;
 

@@ -24,7 +24,7 @@ use crate::Tensor;
 use crate::queue::{Batch, Cursor, DataError, Feed, Input};
 
 pub use divergence::{Divergence, Suspect};
-pub use evaluate::{WEIGHT, Weighted, evaluate};
+pub use evaluate::{LARGEST, SAME, SMALLEST, TOTAL, WEIGHT, Weighted, evaluate};
 pub use machine::{Machine, MachineError, Outputs, Phase, Turn};
 pub use programs::Programs;
 pub use schedule::{Every, Stop, total_steps};
@@ -247,6 +247,7 @@ impl<'a, M: Machine> Crank<'a, M> {
             self.retake()?;
         }
         let Weighted { outputs, examples, .. } = update.means();
+        let outputs = self.machine.finish(outputs);
         let Batch { epoch, ends_epoch, .. } = batch;
         (hooks.event)(&Event::Step { place: self.progress.at, epoch, ends_epoch, outputs, examples });
         Ok(())

@@ -235,14 +235,178 @@ def convolutions():
          lambda x, w, b: F.linear(x, w.T, b))
 
 
+def gates(w, order):
+    """Gates side by side, as here, in PyTorch's order, as rows."""
+    parts = w.chunk(len(order), -1)
+    return torch.cat([parts[at] for at in order], -1).movedim(-1, 0)
+
+
+def run(kind, order, x, w, u, b, c=None, start=None, reverse=False):
+    """All outputs of a recurrent layer of PyTorch with weights laid out as here."""
+    units = u.shape[0]
+    net = kind(x.shape[-1], units, batch_first=True)
+    names = {"weight_ih_l0": gates(w, order), "weight_hh_l0": gates(u, order), "bias_ih_l0": gates(b, order),
+             "bias_hh_l0": torch.zeros(len(order) * units) if c is None
+             else torch.cat([torch.zeros(2 * units), c])}
+    y, _ = torch.func.functional_call(net, names, (x.flip(1) if reverse else x, start))
+    return y.flip(1) if reverse else y
+
+
+def recurrent():
+    x, h, c = numbers((2, 5, 3), 30), numbers((2, 4), 31), numbers((2, 4), 32)
+
+    def weights(name, gates, seed):
+        return {f"{name}/w": numbers((3, 4 * gates), seed), f"{name}/u": numbers((4, 4 * gates), seed + 1),
+                f"{name}/b": numbers((4 * gates,), seed + 2)}
+
+    case("rnn", "y, last = x |> rnn(4)", {"x": x, **weights("last/rnn", 1, 33)},
+         lambda x, w, u, b: run(torch.nn.RNN, [0], x, w, u, b))
+    case("rnn from a state", "y, last = rnn(x, 4, from: h)", {"x": x, "h": h, **weights("last/rnn", 1, 33)},
+         lambda x, h, w, u, b: run(torch.nn.RNN, [0], x, w, u, b, start=h[None]))
+    case("lstm", "y, last = x |> lstm(4)", {"x": x, **weights("last/lstm", 4, 36)},
+         lambda x, w, u, b: run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b))
+    case("lstm from a state", "y, last = lstm(x, 4, from: (h, m))",
+         {"x": x, "h": h, "m": c, **weights("last/lstm", 4, 36)},
+         lambda x, h, m, w, u, b: run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b, start=(h[None], m[None])))
+    case("gru", "y, last = x |> gru(4)",
+         {"x": x, **weights("last/gru", 3, 39), "last/gru/c": numbers((4,), 42)},
+         lambda x, w, u, b, c: run(torch.nn.GRU, [0, 1, 2], x, w, u, b, c))
+    both = {"x": x, **weights("last/bidirectional/first/lstm", 4, 43),
+            **weights("last/bidirectional/second/lstm", 4, 46)}
+    case("bidirectional", "y, last = x |> bidirectional(lstm(4))", both,
+         lambda x, w, u, b, p, q, r: torch.cat([
+             run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b),
+             run(torch.nn.LSTM, [0, 1, 2, 3], x, p, q, r, reverse=True)], -1))
+
+
+def dense_weights(name, seed, into=4, units=4):
+    return {f"{name}/w": numbers((into, units), seed), f"{name}/b": numbers((units,), seed + 1)}
+
+
+def attend(x, memory, weights, heads, causal):
+    """Attention by PyTorch's multi_head_attention_forward."""
+    qw, qb, kw, kb, vw, vb, ow, ob = weights
+    units = qw.shape[1]
+    mask = torch.ones(x.shape[1], memory.shape[1]).triu(1).bool() if causal else None
+    turned = [t.movedim(1, 0) for t in (x, memory, memory)]
+    y, _ = F.multi_head_attention_forward(
+        *turned, units, heads, None, torch.cat([qb, kb, vb]), None, None, False, 0.0, ow.T, ob, need_weights=False,
+        attn_mask=mask, use_separate_proj_weight=True, q_proj_weight=qw.T, k_proj_weight=kw.T, v_proj_weight=vw.T)
+    return y.movedim(0, 1)
+
+
+def attention():
+    x, memory = numbers((2, 5, 4), 50), numbers((2, 3, 4), 51)
+    table, places = numbers((6, 3), 52), torch.tensor([[5, 0, 2], [2, 2, 1]])
+    case("embedding", "y = embedding(places, 6, 3)", {"places": places, "y/embedding/w": table},
+         lambda places, w: F.embedding(places, w))
+    q, k, v = numbers((2, 5, 4), 53), numbers((2, 3, 4), 54), numbers((2, 3, 2), 55)
+    case("dot_attention", "y = dot_attention(q, k, v)", {"q": q, "k": k, "v": v}, F.scaled_dot_product_attention)
+    case("dot_attention, causal", "y = dot_attention(q, q, v, causal: true)", {"q": q, "v": numbers((2, 5, 2), 56)},
+         lambda q, v: F.scaled_dot_product_attention(q, q, v, is_causal=True))
+
+    def parts(prefix, seed):
+        names = ["query", "key", "value", "output"]
+        found = [dense_weights(f"{prefix}{name}", seed + 2 * i) for i, name in enumerate(names)]
+        return {name: value for part in found for name, value in part.items()}
+
+    for heads, causal in ((1, False), (2, False), (2, True)):
+        more = ", causal: true" if causal else ""
+        case(f"attention of {heads} heads{more}", f"y = x |> attention(4, heads: {heads}{more})",
+             {"x": x, **parts("y/attention/", 57)},
+             lambda x, *weights: attend(x, x, weights, heads, causal))
+    case("attention to something else", "y = attention(x, 4, memory: memory, heads: 2)",
+         {"x": x, "memory": memory, **parts("y/attention/", 57)},
+         lambda x, memory, *weights: attend(x, memory, weights, 2, False))
+
+    def scores(x, memory, w, u, v):
+        return torch.tanh((x @ w)[:, :, None] + (memory @ u)[:, None]) @ v
+
+    case("attend", "y = attend(x, memory, 3)",
+         {"x": x, "memory": memory, "y/attend/w": numbers((4, 3), 65), "y/attend/u": numbers((4, 3), 66),
+          "y/attend/v": numbers((3,), 67)}, scores)
+
+    def additive(x, vw, vb, *rest):
+        values, out = F.linear(x, vw.T, vb).chunk(2, -1), []
+        hidden = torch.ones(5, 5).triu(1).bool()
+        for head in range(2):
+            raw = scores(x, x, *rest[3 * head:3 * head + 3]).masked_fill(hidden, -torch.inf)
+            out.append(F.softmax(raw, -1) @ values[head])
+        return F.linear(torch.cat(out, -1), rest[6].T, rest[7])
+
+    nets = {f"y/additive_attention/score[{i}]/{name}": numbers(shape, 70 + 3 * i + at)
+            for i in range(2) for at, (name, shape) in enumerate([("w", (4, 3)), ("u", (4, 3)), ("v", (3,))])}
+    case("additive_attention", "y = x |> additive_attention(4, heads: 2, inner: 3, causal: true)",
+         {"x": x, **dense_weights("y/additive_attention/value", 68), **nets,
+          **dense_weights("y/additive_attention/output", 76)}, additive)
+
+    block = "y/transformer_block/"
+    norms = [{f"{block}{name}/layer_norm/scale": numbers((4,), seed) + 1.5,
+              f"{block}{name}/layer_norm/shift": numbers((4,), seed + 1)} for name, seed in (("seen", 78), ("inner", 80))]
+
+    def transformer(x, s1, b1, *rest):
+        """PyTorch's encoder layer, normalised first."""
+        (qw, qb, kw, kb, vw, vb, ow, ob), (s2, b2, w1, c1, w2, c2) = rest[:8], rest[8:]
+        net = torch.nn.TransformerEncoderLayer(4, 2, 12, 0.0, "gelu", batch_first=True, norm_first=True)
+        names = {"self_attn.in_proj_weight": torch.cat([qw, kw, vw], 1).T, "self_attn.in_proj_bias": torch.cat([qb, kb, vb]),
+                 "self_attn.out_proj.weight": ow.T, "self_attn.out_proj.bias": ob, "norm1.weight": s1, "norm1.bias": b1,
+                 "norm2.weight": s2, "norm2.bias": b2, "linear1.weight": w1.T, "linear1.bias": c1, "linear2.weight": w2.T,
+                 "linear2.bias": c2}
+        mask = torch.ones(5, 5).triu(1).bool()
+        return torch.func.functional_call(net, names, (x, mask))
+
+    case("transformer_block", "y = x |> transformer_block(heads: 2, widen: 3, causal: true)",
+         {"x": x, **norms[0], **parts(f"{block}seen/attention/", 82), **norms[1],
+          **dense_weights(f"{block}inner/dense", 90, 4, 12), **dense_weights(f"{block}inner/dense2", 92, 12, 4)}, transformer)
+
+
+def sequence_losses():
+    logits = numbers((3, 6, 4), 100) * 2
+    label = torch.tensor([[1, 2, 2], [3, 1, 3], [2, 2, 2]])
+
+    def ctc(logits, label, blank=0):
+        lengths = [torch.full((3,), n) for n in (6, 3)]
+        return F.ctc_loss(F.log_softmax(logits, -1).movedim(1, 0), label, *lengths, blank=blank, reduction="sum") / 3
+
+    case("ctc", "y = ctc(x, label)", {"x": logits, "label": label}, ctc)
+    case("ctc with another blank", "y = ctc(x, label, blank: 3)", {"x": logits, "label": label % 3},
+         lambda x, label: ctc(x, label, 3))
+
+    def drawn_loss(x, label, w, b, drawn):
+        """Jean et al. 2015 as TensorFlow does it: scores less the logarithm of how often their class is drawn."""
+        def rate(k):
+            k = k.double()
+            return 4 * torch.log((k + 2) / (k + 1)) / torch.log(torch.tensor(8.0))
+        own = (x * w[label]).sum(-1) + b[label] - torch.log(rate(label))
+        others = x @ w[drawn].T + b[drawn] - torch.log(rate(drawn))
+        others = torch.where(drawn == label[:, None], -1e30, others)
+        return F.cross_entropy(torch.cat([own[:, None], others], 1), torch.zeros(3, dtype=torch.long))
+
+    case("drawn_cross_entropy", "y = drawn_cross_entropy(x, label, w, b, drawn, zipf(n: 7))",
+         {"x": ROWS, "label": torch.tensor([5, 0, 2]), "w": numbers((7, 4), 101), "b": numbers((7,), 102),
+          "drawn": torch.tensor([0, 3, 0, 6])}, drawn_loss)
+    case("sampled_softmax, not training", "y, scores = sampled_softmax(x, label, 7)",
+         {"x": ROWS, "label": torch.tensor([5, 0, 2]), "scores/sampled_softmax/w": numbers((7, 4), 101),
+          "scores/sampled_softmax/b": numbers((7,), 102)},
+         lambda x, label, w, b: F.cross_entropy(F.linear(x, w, b), label))
+
+
+def plain(name):
+    """The name of the second of two layers that are called alike, without what tells it from the first here."""
+    return name.replace("/w2", "/w").replace("dense2/", "dense[1]/")
+
+
 def main():
     activations()
     losses()
     norms()
     convolutions()
+    recurrent()
+    attention()
+    sequence_losses()
     for found in CASES:
-        found["variables"] = {key.replace("w2", "w"): value for key, value in found["variables"].items()}
-        found["gradients"] = {key.replace("w2", "w"): value for key, value in found["gradients"].items()}
+        found["variables"] = {plain(key): value for key, value in found["variables"].items()}
+        found["gradients"] = {plain(key): value for key, value in found["gradients"].items()}
     lines = ",\n".join("  " + json.dumps(found) for found in CASES)
     print(f'{{"torch": "{torch.__version__.split("+")[0]}", "cases": [\n{lines}\n]}}')
 

@@ -247,37 +247,73 @@ fn joins(
     false
 }
 
-/// An axis in equal parts.
-pub(super) fn split<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
-    let (Some((x, span)), Some(parts)) = (checker.tensor_argument(call, 0), int(call, 1)) else {
-        return Value::Unknown;
-    };
-    let Some(axis) = checker.axis_argument(call, 2, x) else { return Value::Unknown };
-    if !checker.not_ragged(x, axis, "`split`", call.span) {
-        return Value::Unknown;
+/// How long each of so many equal parts of an axis is: the tensor, the axis, the length. Said where there are none.
+fn equal_parts(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<(ValueId, usize, u64)> {
+    let name = call.intrinsic.name;
+    let ((x, span), parts) = (checker.tensor_argument(call, 0)?, int(call, 1)?);
+    let axis = checker.axis_argument(call, 2, x)?;
+    if !checker.not_ragged(x, axis, &format!("`{name}`"), call.span) {
+        return None;
     }
     let ty = checker.ty(x).clone();
     let size = ty.axes[axis].size.known();
     let (Some(size), true) = (size, parts >= 1) else {
         let message = format!(
-            "`split` cuts an axis of known size into equal parts, not {} into {parts}",
+            "`{name}` cuts an axis of known size into equal parts, not {} into {parts}",
             axis_text(&ty.axes[axis])
         );
         checker.report(Diagnostic::error(Code::BadValue, call.span, message));
-        return Value::Unknown;
+        return None;
     };
     let parts = parts as u64;
-    if size % parts != 0 {
-        let text = checker.described(x, span);
-        let message = format!("{} does not fall into {parts} equal parts: {text}", axis_text(&ty.axes[axis]));
-        let fitting: Vec<String> =
-            (2..=size).filter(|n| size % n == 0).take(4).map(|n| n.to_string()).collect();
-        let found = Diagnostic::error(Code::ShapeMismatch, call.span, message)
-            .help(format!("{size} falls into {} parts", fitting.join(" or ")));
+    if size % parts == 0 {
+        return Some((x, axis, size / parts));
+    }
+    let text = checker.described(x, span);
+    let message = format!("{} does not fall into {parts} equal parts: {text}", axis_text(&ty.axes[axis]));
+    let fitting: Vec<String> =
+        (2..=size).filter(|n| size % n == 0).take(4).map(|n| n.to_string()).collect();
+    let found = Diagnostic::error(Code::ShapeMismatch, call.span, message)
+        .help(format!("{size} falls into {} parts", fitting.join(" or ")));
+    checker.report(found);
+    None
+}
+
+/// An axis as two: its equal parts, and the places in each.
+pub(super) fn grouped<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let Some((x, axis, each)) = equal_parts(checker, call) else { return Value::Unknown };
+    let mut axes = checker.ty(x).axes.clone();
+    let parts = axes[axis].size.div(&Size::Known(each.max(1)));
+    axes[axis] = Axis::sized(parts);
+    axes.insert(axis + 1, Axis::sized(each));
+    checker.tensor(Op::Reshape { axes }, &[x], call.span)
+}
+
+/// An axis and the one behind it as one.
+pub(super) fn merged<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let Some((x, span)) = checker.tensor_argument(call, 0) else { return Value::Unknown };
+    let Some(axis) = checker.axis_argument(call, 1, x) else { return Value::Unknown };
+    let mut axes = checker.ty(x).axes.clone();
+    // The last one and the one before it, where nothing is said.
+    let first = if given(call, 1).is_some() { axis } else { axis.saturating_sub(1) };
+    if first + 1 >= axes.len() {
+        let message = format!("`merged` joins an axis with the one behind it: {}", checker.described(x, span));
+        let found = Diagnostic::error(Code::WrongRank, call.span, message).help("name the first of two axes");
         checker.report(found);
         return Value::Unknown;
     }
-    let each = size / parts;
+    if ![first, first + 1].iter().all(|axis| checker.not_ragged(x, *axis, "`merged`", call.span)) {
+        return Value::Unknown;
+    }
+    let second = axes.remove(first + 1);
+    axes[first] = Axis::sized(axes[first].size.mul(&second.size));
+    checker.tensor(Op::Reshape { axes }, &[x], call.span)
+}
+
+/// An axis in equal parts.
+pub(super) fn split<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
+    let Some((x, axis, each)) = equal_parts(checker, call) else { return Value::Unknown };
+    let parts = int(call, 1).unwrap_or(1).unsigned_abs();
     let mut out = Vec::new();
     for part in 0..parts {
         let (start, end) = (Size::Known(part * each), Size::Known((part + 1) * each));

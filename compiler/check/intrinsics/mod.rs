@@ -129,6 +129,8 @@ static ALL: &[Intrinsic] = &[
     one("new_axis", &[T, may("at", Kind::Int)], layout::new_axis),
     many("transpose", &[may("axes", Kind::Axes)], layout::transpose),
     many("concat", &[may("axis", Kind::Axes)], layout::concat),
+    one("grouped", &[T, needs("parts", Kind::Int), may("axis", Kind::Axes)], layout::grouped),
+    one("merged", ALONG, layout::merged),
     one("split", &[T, needs("parts", Kind::Int), may("axis", Kind::Axes)], layout::split),
     one(
         "slice",
