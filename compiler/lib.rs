@@ -24,8 +24,8 @@ pub mod passes;
 pub mod reference;
 pub mod run;
 pub mod sequences;
-pub mod types;
 pub mod totals;
+pub mod types;
 pub mod unfold;
 pub mod verify;
 

@@ -218,7 +218,8 @@ impl<'m> Finding<'m> {
         if matches!(self.op(value), Op::Constant(..)) {
             return true;
         }
-        if matches!(self.op(value), Op::Slice { start, end, .. } if mentions(start, None) || mentions(end, None)) {
+        if matches!(self.op(value), Op::Slice { start, end, .. } if mentions(start, None) || mentions(end, None))
+        {
             return false;
         }
         if let Some(rule) = rule {

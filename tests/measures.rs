@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use strata::machine::Machine;
 use strata::model::Model;
+use strata_runtime::Tensor;
 use strata_runtime::queue::{Batch, Cursor};
 use strata_runtime::train::{Machine as _, Outputs, Phase, Turn, Weighted};
-use strata_runtime::Tensor;
 use strata_tests::random::Choices;
 use strata_tests::trial::model;
 
@@ -26,8 +26,10 @@ impl Set {
     fn new(examples: usize, longest: usize, [features, classes]: [usize; 2]) -> Set {
         let mut choices = Choices::new(11);
         let lengths: Vec<usize> = (0..examples).map(|_| 1 + choices.below(longest)).collect();
-        let mut row = |length: usize| (0..length * features).map(|_| choices.below(400) as f32 / 100.0 - 2.0);
-        let x = lengths.iter().map(|length| row(*length).collect()).collect();
+        let mut row = |length: usize| -> Vec<f32> {
+            (0..length * features).map(|_| choices.below(400) as f32 / 100.0 - 2.0).collect()
+        };
+        let x = lengths.iter().map(|length| row(*length)).collect();
         let mut choices = Choices::new(12);
         let mut tokens = |length: usize| (0..length).map(|_| choices.below(classes) as i32).collect();
         let label = lengths.iter().map(|length| tokens(*length)).collect();
@@ -165,13 +167,8 @@ fn plain_batches_are_exact_too() {
         for count in cuts {
             let tensor = Tensor::from_f32(&[*count, 3], &x[from * 3..(from + count) * 3]).unwrap();
             let tensors = vec![(Arc::from("x"), tensor)];
-            let batch = Batch {
-                tensors,
-                examples: *count,
-                epoch: 0,
-                ends_epoch: false,
-                cursor: Cursor::default(),
-            };
+            let batch =
+                Batch { tensors, examples: *count, epoch: 0, ends_epoch: false, cursor: Cursor::default() };
             let mut program = machine.compile(Phase::Evaluate, &batch.shapes()).unwrap();
             found.add(machine.run(&mut program, &batch, Turn::default()).unwrap(), *count);
             from += count;

@@ -110,7 +110,8 @@ pub fn needs(op: &Op, args: &[&Type], result: &Type, wanted: &[Extent], time: Fr
         | Op::Concat { axis }
         | Op::Cumulate { axis, .. }
         | Op::Order { axis, .. } => {
-            let along = (0..args.len()).any(|arg| grows(arg, *axis)) || mentions(&result.axes[*axis].size, time);
+            let along =
+                (0..args.len()).any(|arg| grows(arg, *axis)) || mentions(&result.axes[*axis].size, time);
             if !along {
                 return same();
             }
@@ -176,7 +177,11 @@ pub fn needs(op: &Op, args: &[&Type], result: &Type, wanted: &[Extent], time: Fr
         }
         Op::Scan { scan, .. } => {
             let each = wanted.contains(&Now) && !wanted.contains(&All) && keeps_apart(scan, time);
-            if each { Needs::Operands(args.iter().map(|ty| extents(ty, time, Now)).collect()) } else { whole() }
+            if each {
+                Needs::Operands(args.iter().map(|ty| extents(ty, time, Now)).collect())
+            } else {
+                whole()
+            }
         }
     }
 }

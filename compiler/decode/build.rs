@@ -41,7 +41,8 @@ pub fn step(steps: &Steps, binding: &[u64], positions: u64) -> Graph {
     whole[steps.time.0 as usize] = positions;
     let mut one = binding.to_vec();
     one[steps.time.0 as usize] = 1;
-    let builder = Builder { steps, whole, one, graph: Graph::new([].into(), [].into()), scans: HashMap::new() };
+    let builder =
+        Builder { steps, whole, one, graph: Graph::new([].into(), [].into()), scans: HashMap::new() };
     builder.build()
 }
 
@@ -66,19 +67,30 @@ impl Builder<'_, '_> {
         };
         let of = |value: ValueId| &model.values[value.0 as usize];
         let position = input("position".into(), Type::scalar(DType::I32));
-        let tokens: Vec<usize> = steps.shifted.iter().enumerate().map(|(i, value)| {
-            input(format!("token{i}"), of(*value).ty.bind(&self.one))
-        }).collect();
-        let memories: Vec<usize> = plan.memories.iter().enumerate().map(|(i, value)| {
-            input(format!("memory{i}"), of(*value).ty.bind(&self.whole))
-        }).collect();
+        let tokens: Vec<usize> = steps
+            .shifted
+            .iter()
+            .enumerate()
+            .map(|(i, value)| input(format!("token{i}"), of(*value).ty.bind(&self.one)))
+            .collect();
+        let memories: Vec<usize> = plan
+            .memories
+            .iter()
+            .enumerate()
+            .map(|(i, value)| input(format!("memory{i}"), of(*value).ty.bind(&self.whole)))
+            .collect();
         let firsts: Vec<ValueId> = plan.scans.iter().flat_map(|turns| turns.begin.clone()).collect();
-        let states: Vec<usize> = firsts.iter().enumerate().map(|(i, value)| {
-            input(format!("state{i}"), of(*value).ty.bind(&self.one))
-        }).collect();
-        let stores: Vec<usize> = plan.stores.iter().enumerate().map(|(i, store)| {
-            input(format!("store{i}"), of(store.value).ty.bind(&self.whole))
-        }).collect();
+        let states: Vec<usize> = firsts
+            .iter()
+            .enumerate()
+            .map(|(i, value)| input(format!("state{i}"), of(*value).ty.bind(&self.one)))
+            .collect();
+        let stores: Vec<usize> = plan
+            .stores
+            .iter()
+            .enumerate()
+            .map(|(i, store)| input(format!("store{i}"), of(store.value).ty.bind(&self.whole)))
+            .collect();
         let variable = |v: &Variable| Variable { ty: v.ty.bind(&self.one), ..v.clone() };
         self.graph = Graph::new(inputs.into(), model.variables.iter().map(variable).collect::<Arc<[_]>>());
 

@@ -89,7 +89,11 @@ impl<'m> Steps<'m> {
         let lengths = lengths.filter(|_| !given);
         let in_step = in_step(model, &needed, &shifted, time);
         if !in_step.contains(&decoder.logits) {
-            return Err(refuse(model, decoder.logits, "the scores do not depend on the sequence before them"));
+            return Err(refuse(
+                model,
+                decoder.logits,
+                "the scores do not depend on the sequence before them",
+            ));
         }
         let sight = Sight::new(model, time, given, &needed, &in_step, |value| {
             let is_length =
@@ -190,15 +194,15 @@ fn looks_ahead(
 ) -> Refusal {
     // Scores of pairs are for masks to choose from.
     let pairs = |value: &ValueId| growing(&model.values[value.0 as usize].ty, time).len() > 1;
-    let ahead =
-        |value: &&ValueId| in_step.contains(value) && !pairs(value) && !sight.is_causal(**value);
+    let ahead = |value: &&ValueId| in_step.contains(value) && !pairs(value) && !sight.is_causal(**value);
     let first = *needed.iter().find(ahead).unwrap_or(&logits);
     let value = &model.values[first.0 as usize];
     let origin = &model.origins[value.origin.0 as usize];
     let region = |id: RegionId| model.regions.get(id.0 as usize);
     let mut outwards = std::iter::successors(region(origin.region), |inner| inner.parent.and_then(region));
     // The layer that the user calls there, if it is one.
-    let called = outwards.find(|region| region.span == origin.call).and_then(|region| region.layer.as_deref());
+    let called =
+        outwards.find(|region| region.span == origin.call).and_then(|region| region.layer.as_deref());
     let name = called.unwrap_or(value.op.name());
     let what = format!("`{name}` lets positions of the sequence see what comes after them");
     Refusal {

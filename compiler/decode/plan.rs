@@ -201,7 +201,8 @@ impl<'m> Planning<'_, 'm> {
                 Some(made) => made,
                 None => make.insert(self.make(key.0, &key.1)?),
             };
-            if let Some(operand) = made.operands().iter().find(|operand| !self.places.contains_key(*operand)) {
+            if let Some(operand) = made.operands().iter().find(|operand| !self.places.contains_key(*operand))
+            {
                 let operand = operand.clone();
                 open.push((operand, None));
                 continue;
@@ -273,7 +274,8 @@ impl<'m> Planning<'_, 'm> {
         let (ty, time) = (self.ty(value), self.parts.time);
         let axes = growing(ty, time);
         let [axis] = axes[..] else { return false };
-        if wanted[axis] != Extent::All || !is_time(&ty.axes[axis], time) || !self.parts.sight.is_causal(value) {
+        if wanted[axis] != Extent::All || !is_time(&ty.axes[axis], time) || !self.parts.sight.is_causal(value)
+        {
             return false;
         }
         if self.parts.shifted.contains(&value) || self.row(value).is_some() {
@@ -323,13 +325,11 @@ impl<'m> Planning<'_, 'm> {
             let what = "a recurrence begins with what follows from the sequence it runs along";
             return Err(self.refuse(*state, what));
         }
-        let results = (0..scan.results() as u32).map(|result| ValueId(first.0 + result));
         let sight = self.parts.sight;
-        let ahead = |value: &ValueId| {
-            self.parts.in_step.contains(value) && sight.knows(*value) && !sight.is_causal(*value)
-        };
-        if let Some(ahead) = others.iter().copied().chain(results).find(ahead) {
-            return Err(self.refuse(ahead, "a recurrence runs ahead of the position that is made"));
+        let ahead = |value: &&ValueId| self.parts.in_step.contains(value) && !sight.is_causal(**value);
+        // What comes of it sees what its operands see up to the turn.
+        if let Some(ahead) = others.iter().find(ahead) {
+            return Err(self.refuse(*ahead, "a recurrence runs ahead of the position that is made"));
         }
         let known = self.plan.scans.iter().position(|turns| turns.first == first);
         let at = known.unwrap_or_else(|| {

@@ -104,11 +104,6 @@ impl<'m> Sight<'m> {
         sight
     }
 
-    /// Whether a value was looked at.
-    pub fn knows(&self, value: ValueId) -> bool {
-        self.seen.contains_key(&value)
-    }
-
     /// Whether no position of a value sees what comes after it. Positions are those of its first axis that runs along
     /// the sequence; a value without one sees the first alone.
     pub fn is_causal(&self, value: ValueId) -> bool {
@@ -156,29 +151,23 @@ impl<'m> Sight<'m> {
         let args: Vec<&Seen> = of.args.iter().map(|arg| &self.seen[arg]).collect();
         let types: Vec<&Type> = of.args.iter().map(|arg| self.ty(*arg)).collect();
         let own = self.in_step.contains(&value);
-        let axes: Vec<usize> = (0..of.ty.rank()).filter(|at| is_time(&of.ty.axes[*at], self.time)).collect();
-        // Which positions of an operand are combined counts too, unless it is there from the beginning.
-        let counted = !self.given || of.args.iter().any(|arg| self.in_step.contains(arg));
-        self.fill(&of.ty, |index| match self.cell(&of.op, &args, &types, &of.ty, index, counted) {
-            // It is there once its position is.
-            Cell::Data(steps) if own => Cell::Data(axes.iter().fold(steps, |all, at| all | 1 << index[*at])),
-            cell => cell,
+        let axis = match growing(&of.ty, self.time)[..] {
+            [axis] if own && is_time(&of.ty.axes[axis], self.time) => Some(axis),
+            _ => None,
+        };
+        self.fill(&of.ty, |index| match (self.cell(&of.op, &args, &types, &of.ty, index), axis) {
+            // It is there once its position is: a store holds nothing before.
+            (Cell::Data(steps), Some(axis)) => Cell::Data(steps | step_of(index[axis])),
+            (cell, _) => cell,
         })
     }
 
     /// One cell of what `op` gives.
-    fn cell(
-        &self,
-        op: &Op,
-        args: &[&Seen],
-        types: &[&Type],
-        result: &Type,
-        index: &[usize],
-        counted: bool,
-    ) -> Cell {
+    fn cell(&self, op: &Op, args: &[&Seen], types: &[&Type], result: &Type, index: &[usize]) -> Cell {
         let grows = |arg: usize, axis: usize| mentions(&types[arg].axes[axis].size, self.time);
         let everything = || Cell::Data(args.iter().fold(0, |all, arg| all | arg.all()));
-        let mark = |position: usize| if counted { step_of(position) } else { 0 };
+        // How many positions are combined counts too, unless it is known beforehand.
+        let mark = |position: usize| if self.given { 0 } else { step_of(position) };
         match op {
             Op::Training => Cell::Known(0.0),
             Op::Constant(number, _) => Cell::Known(number.get()),
@@ -223,7 +212,8 @@ impl<'m> Sight<'m> {
             Op::Slice { axis, start, end } => {
                 let (start, end, size) =
                     (self.size(start), self.size(end), self.size(&types[0].axes[*axis].size));
-                let at = |place: usize| if place < size { args[0].at(&put(index, *axis, place)) } else { out() };
+                let at =
+                    |place: usize| if place < size { args[0].at(&put(index, *axis, place)) } else { out() };
                 if mentions(&result.axes[*axis].size, self.time) {
                     return at(start + index[*axis]);
                 }
@@ -282,7 +272,9 @@ impl<'m> Sight<'m> {
                 Cell::Known(x) if x == 0.0 && matches!(op, Op::Cumulate { .. }) => Cell::Known(0.0),
                 cell => Cell::Data(cell.steps()),
             },
-            Op::Contract { batch, sum } => self.product([args[0], args[1]], types, [batch, sum], index, &mark),
+            Op::Contract { batch, sum } => {
+                self.product([args[0], args[1]], types, [batch, sum], index, &mark)
+            }
             Op::Convolve(convolution) => {
                 let windows = convolution.windows(&types[1].axes[..convolution.stride.len()]);
                 windows.map_or_else(|_| everything(), |all| self.window(&all, args, types, index, &mark))
@@ -357,7 +349,8 @@ impl<'m> Sight<'m> {
         let mut own = vec![0; ty.rank()];
         let stay = (0..ty.rank()).filter(|at| !axes.contains(at));
         stay.zip(index).for_each(|(at, i)| own[at] = *i);
-        let along: Vec<usize> = axes.iter().copied().filter(|at| mentions(&ty.axes[*at].size, self.time)).collect();
+        let along: Vec<usize> =
+            axes.iter().copied().filter(|at| mentions(&ty.axes[*at].size, self.time)).collect();
         let shape: Vec<usize> = along.iter().map(|at| self.size(&ty.axes[*at].size)).collect();
         let single = axes.iter().all(|at| ty.axes[*at].size == Size::Known(1));
         let mut cells = Vec::new();

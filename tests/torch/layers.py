@@ -259,20 +259,20 @@ def recurrent():
         return {f"{name}/w": numbers((3, 4 * gates), seed), f"{name}/u": numbers((4, 4 * gates), seed + 1),
                 f"{name}/b": numbers((4 * gates,), seed + 2)}
 
-    case("rnn", "y, last = x |> rnn(4)", {"x": x, **weights("last/rnn", 1, 33)},
+    case("rnn", "y, last = x |> rnn(4)", {"x": x, **weights("y/rnn", 1, 33)},
          lambda x, w, u, b: run(torch.nn.RNN, [0], x, w, u, b))
-    case("rnn from a state", "y, last = rnn(x, 4, from: h)", {"x": x, "h": h, **weights("last/rnn", 1, 33)},
+    case("rnn from a state", "y, last = rnn(x, 4, from: h)", {"x": x, "h": h, **weights("y/rnn", 1, 33)},
          lambda x, h, w, u, b: run(torch.nn.RNN, [0], x, w, u, b, start=h[None]))
-    case("lstm", "y, last = x |> lstm(4)", {"x": x, **weights("last/lstm", 4, 36)},
+    case("lstm", "y, last = x |> lstm(4)", {"x": x, **weights("y/lstm", 4, 36)},
          lambda x, w, u, b: run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b))
     case("lstm from a state", "y, last = lstm(x, 4, from: (h, m))",
-         {"x": x, "h": h, "m": c, **weights("last/lstm", 4, 36)},
+         {"x": x, "h": h, "m": c, **weights("y/lstm", 4, 36)},
          lambda x, h, m, w, u, b: run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b, start=(h[None], m[None])))
     case("gru", "y, last = x |> gru(4)",
-         {"x": x, **weights("last/gru", 3, 39), "last/gru/c": numbers((4,), 42)},
+         {"x": x, **weights("y/gru", 3, 39), "y/gru/c": numbers((4,), 42)},
          lambda x, w, u, b, c: run(torch.nn.GRU, [0, 1, 2], x, w, u, b, c))
-    both = {"x": x, **weights("last/bidirectional/first/lstm", 4, 43),
-            **weights("last/bidirectional/second/lstm", 4, 46)}
+    both = {"x": x, **weights("y/bidirectional/forward/lstm", 4, 43),
+            **weights("y/bidirectional/backward/lstm", 4, 46)}
     case("bidirectional", "y, last = x |> bidirectional(lstm(4))", both,
          lambda x, w, u, b, p, q, r: torch.cat([
              run(torch.nn.LSTM, [0, 1, 2, 3], x, w, u, b),
@@ -382,12 +382,12 @@ def sequence_losses():
         others = torch.where(drawn == label[:, None], -1e30, others)
         return F.cross_entropy(torch.cat([own[:, None], others], 1), torch.zeros(3, dtype=torch.long))
 
-    case("drawn_cross_entropy", "y = drawn_cross_entropy(x, label, w, b, drawn, zipf(n: 7))",
+    case("drawn_cross_entropy", "y = mean(drawn_cross_entropy(x, label, w, b, drawn, zipf(n: 7)))",
          {"x": ROWS, "label": torch.tensor([5, 0, 2]), "w": numbers((7, 4), 101), "b": numbers((7,), 102),
           "drawn": torch.tensor([0, 3, 0, 6])}, drawn_loss)
-    case("sampled_softmax, not training", "y, scores = sampled_softmax(x, label, 7)",
-         {"x": ROWS, "label": torch.tensor([5, 0, 2]), "scores/sampled_softmax/w": numbers((7, 4), 101),
-          "scores/sampled_softmax/b": numbers((7,), 102)},
+    case("sampled_softmax, not training", "y = mean(sampled_softmax(x, label, 7))",
+         {"x": ROWS, "label": torch.tensor([5, 0, 2]), "y/sampled_softmax/w": numbers((7, 4), 101),
+          "y/sampled_softmax/b": numbers((7,), 102)},
          lambda x, label, w, b: F.cross_entropy(F.linear(x, w, b), label))
 
 

@@ -248,7 +248,7 @@ fn joins(
 }
 
 /// How long each of so many equal parts of an axis is: the tensor, the axis, the length. Said where there are none.
-fn equal_parts(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<(ValueId, usize, u64)> {
+fn equal_parts<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueId, usize, u64)> {
     let name = call.intrinsic.name;
     let ((x, span), parts) = (checker.tensor_argument(call, 0)?, int(call, 1)?);
     let axis = checker.axis_argument(call, 2, x)?;
@@ -271,8 +271,7 @@ fn equal_parts(checker: &mut Checker<'_>, call: &Call<'_>) -> Option<(ValueId, u
     }
     let text = checker.described(x, span);
     let message = format!("{} does not fall into {parts} equal parts: {text}", axis_text(&ty.axes[axis]));
-    let fitting: Vec<String> =
-        (2..=size).filter(|n| size % n == 0).take(4).map(|n| n.to_string()).collect();
+    let fitting: Vec<String> = (2..=size).filter(|n| size % n == 0).take(4).map(|n| n.to_string()).collect();
     let found = Diagnostic::error(Code::ShapeMismatch, call.span, message)
         .help(format!("{size} falls into {} parts", fitting.join(" or ")));
     checker.report(found);
@@ -297,7 +296,8 @@ pub(super) fn merged<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a
     // The last one and the one before it, where nothing is said.
     let first = if given(call, 1).is_some() { axis } else { axis.saturating_sub(1) };
     if first + 1 >= axes.len() {
-        let message = format!("`merged` joins an axis with the one behind it: {}", checker.described(x, span));
+        let message =
+            format!("`merged` joins an axis with the one behind it: {}", checker.described(x, span));
         let found = Diagnostic::error(Code::WrongRank, call.span, message).help("name the first of two axes");
         checker.report(found);
         return Value::Unknown;
