@@ -203,7 +203,4 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Layers that the language promises and the library does not have yet.
-const PLANNED: &[(&str, &str)] = &[
-    ("gram", "products of feature maps"),
-    ("image", "a picture as a tensor"),
-];
+const PLANNED: &[(&str, &str)] = &[("gram", "products of feature maps"), ("image", "a picture as a tensor")];

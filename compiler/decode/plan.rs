@@ -157,7 +157,7 @@ pub fn plan(parts: &Parts, logits: ValueId) -> Result<Plan, Refusal> {
 /// handing it over.
 fn from_inputs(parts: &Parts) -> Vec<bool> {
     let mut found: Vec<bool> = Vec::with_capacity(parts.model.values.len());
-    for value in &parts.model.values {
+    for value in parts.model.values.iter() {
         let own = matches!(value.op, Op::Input(input) if parts.lengths != Some(input));
         found.push(own || value.args.iter().any(|arg| found[arg.0 as usize]));
     }
