@@ -118,11 +118,9 @@ impl<'m> Finding<'m> {
     fn look(&mut self) {
         for at in 0..self.model.values.len() {
             let value = ValueId(at as u32);
-            let own = match self.op(value) {
-                Op::Input(_) | Op::Random { .. } | Op::Step => true,
-                Op::Slice { start, end, .. } => mentions(start, None) || mentions(end, None),
-                _ => false,
-            };
+            let moves = |size: &Size| mentions(size, None);
+            let own = matches!(self.op(value), Op::Input(_) | Op::Random { .. } | Op::Step)
+                || matches!(self.op(value), Op::Slice { start, end, .. } if moves(start) || moves(end));
             let sizes = self.ty(value).axes.iter().any(|axis| mentions(&axis.size, None));
             let any = |flags: &[bool]| self.args(value).iter().any(|arg| flags[arg.0 as usize]);
             let varies = own || sizes || any(&self.varies);
@@ -192,12 +190,14 @@ impl<'m> Finding<'m> {
         if !self.mixes(value) || self.args(value).iter().any(|arg| self.mixed[arg.0 as usize]) {
             return None;
         }
-        match self.op(value) {
-            Op::Reduce { op: Reduction::Sum, .. } | Op::Contract { .. } => Some(TOTAL),
-            Op::Reduce { op: Reduction::Max, .. } => Some(LARGEST),
-            Op::Reduce { op: Reduction::Min, .. } => Some(SMALLEST),
-            _ => None,
-        }
+        let Op::Reduce { op, .. } = self.op(value) else {
+            return matches!(self.op(value), Op::Contract { .. }).then_some(TOTAL);
+        };
+        Some(match op {
+            Reduction::Sum => TOTAL,
+            Reduction::Max => LARGEST,
+            Reduction::Min => SMALLEST,
+        })
     }
 
     /// Whether a value is a function of parts; notes the parts.

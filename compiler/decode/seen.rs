@@ -268,10 +268,11 @@ impl<'m> Sight<'m> {
                 let of = |place| args[0].at(&put(index, *axis, place)).steps() | mark(place);
                 Cell::Data((0..end).fold(0, |all, place| all | of(place)))
             }
-            Op::Order { .. } | Op::Cumulate { .. } => match args[0].at(index) {
-                Cell::Known(x) if x == 0.0 && matches!(op, Op::Cumulate { .. }) => Cell::Known(0.0),
-                cell => Cell::Data(cell.steps()),
-            },
+            Op::Order { .. } | Op::Cumulate { .. } => {
+                let cell = args[0].at(index);
+                let nothing = cell == Cell::Known(0.0) && matches!(op, Op::Cumulate { .. });
+                if nothing { cell } else { Cell::Data(cell.steps()) }
+            }
             Op::Contract { batch, sum } => {
                 self.product([args[0], args[1]], types, [batch, sum], index, &mark)
             }
@@ -432,9 +433,9 @@ impl<'m> Sight<'m> {
 fn tokens(model: &Model, needed: &[ValueId]) -> usize {
     const LEAST: usize = 8;
     const MOST: usize = 24;
-    let width = |value: &ValueId| match &model.values[value.0 as usize].op {
-        Op::Constant(number, dtype) if !dtype.is_float() => Some(number.get().abs() as usize),
-        _ => None,
+    let width = |value: &ValueId| {
+        let Op::Constant(number, dtype) = &model.values[value.0 as usize].op else { return None };
+        (!dtype.is_float()).then(|| number.get().abs() as usize)
     };
     let widths = needed.iter().filter_map(width).filter(|width| *width < MOST);
     widths.map(|width| width + 4).max().unwrap_or(0).clamp(LEAST, MOST)
