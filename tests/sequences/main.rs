@@ -120,20 +120,6 @@ fn masks_count_for_what_they_do() {
 }
 
 #[test]
-fn what_looks_back_in_other_ways_is_cut_too() {
-    // Running sums, neighbours before, and a convolution over the last three.
-    let body = "input text: i32[batch, time]
-        x = embedding(shift(text, with: START), 6, 8)
-        sums = cumulate(dense(x, 8), axis: 1)
-        before = shift(tanh(x), by: 2)
-        windows = conv(shift(x), 8, kernel: 3)
-        scores = dense(sums * before + windows, 6)
-        loss cross_entropy(scores, text)
-        generate text { greedy; at most 9 }";
-    compare(&model("", body), Vec::new());
-}
-
-#[test]
 fn the_sequence_may_be_as_long_as_what_is_given() {
     let body = "input given: f32[batch, time, 3]
         input text: i32[batch, time]
