@@ -153,6 +153,13 @@ const WORDS: &[(&str, &[&str])] = &[
     ("b2", &["beta2"]),
     // ---- data ----
     ("readcsv loadcsv tsv", &["csv"]),
+    ("loadnpy numpy", &["npy"]),
+    ("loadnpz", &["npz"]),
+    ("imagefolder imagedirectory pictures photos", &["images"]),
+    ("randomhorizontalflip horizontalflip mirror fliplr", &["flip"]),
+    ("centercrop centralcrop", &["crop"]),
+    ("randomresizedcrop", &["random_crop"]),
+    ("standardize standardise standardization perimagestandardization", &["whiten"]),
     ("mnist ubyte", &["idx"]),
     ("usecols cols", &["columns"]),
     ("randomize permutation mix", &["shuffle"]),

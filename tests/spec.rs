@@ -5,7 +5,10 @@ use std::path::Path;
 use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, check, data_sources};
 use strata::load::{Loaded, load};
 use strata_grammar::Diagnostic;
-use strata_runtime::queue::{DataError, Fault, inspect_csv, inspect_idx, inspect_text, inspect_tokenizer};
+use strata_runtime::queue::{
+    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
+    inspect_text, inspect_tokenizer,
+};
 
 /// Everything that is said of a spec that lies at `path`, with `--set` arguments as the command line takes them.
 pub fn diagnostics(path: &Path, text: &str, arguments: &str) -> (Loaded, Vec<Diagnostic>) {
@@ -53,7 +56,10 @@ fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError>
     };
     let content = match &source.key.format {
         Format::Csv { header } => Content::Csv(inspect_csv(&path, *header, 0)?),
-        Format::Idx => Content::Idx(inspect_idx(&path, 0)?),
+        Format::Parquet => Content::Csv(inspect_parquet(&path, 0)?),
+        Format::Array => Content::Array(inspect_array(&path, 0)?),
+        Format::Npz => Content::Npz(inspect_npz(&path, 0)?),
+        Format::Pictures { classes } => Content::Pictures(inspect_pictures(&path, *classes, 0)?),
         Format::Text { part, units } => Content::Text(inspect_text(&path, *part, units, 0)?),
         Format::Tokenizer => Content::Tokenizer(inspect_tokenizer(&path, 0)?),
     };

@@ -47,7 +47,7 @@ use std::sync::{Mutex, PoisonError};
 
 use strata_grammar::ast::{Definition, Item};
 use strata_grammar::{Code, Diagnostic, FileId, Severity, Span};
-use strata_runtime::queue::{CsvFacts, DataError, IdxFacts, Recipe, TextFacts};
+use strata_runtime::queue::{ArrayFacts, CsvFacts, DataError, NpzFacts, PictureFacts, Recipe, TextFacts};
 
 use crate::load::Loaded;
 use crate::model::Model;
@@ -98,7 +98,11 @@ pub enum Content {
     /// Columns of numbers and words.
     Csv(CsvFacts),
     /// One tensor.
-    Idx(IdxFacts),
+    Array(ArrayFacts),
+    /// Tensors by name.
+    Npz(NpzFacts),
+    /// Pictures in folders.
+    Pictures(PictureFacts),
     /// Words and characters.
     Text(TextFacts),
     /// So many numbers, the reserved ones included.

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, data_sources};
 use strata::load::Loaded;
 use strata_runtime::queue::{
-    DataError, Fault, inspect_csv, inspect_idx, inspect_text, inspect_tokenizer, locate,
+    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
+    inspect_text, inspect_tokenizer, locate, picture_stamps,
 };
 
 /// Facts about files, with what tells whether a file is still the same.
@@ -21,8 +22,8 @@ pub struct Facts {
 /// What is in a file, or why that cannot be known.
 type Found = Result<Content, DataError>;
 
-/// Length and time of the last change.
-type Stamp = (u64, Option<SystemTime>);
+/// Length and time of the last change; of a folder those of the folders in it too.
+type Stamp = Vec<(u64, Option<SystemTime>)>;
 
 impl Facts {
     /// Facts about every data file that is named.
@@ -37,7 +38,9 @@ impl Facts {
         let sources = data_sources(loaded, settings).into_iter().filter(|source| match &source.key.format {
             Format::Text { units, .. } => !units.is_empty(),
             Format::Tokenizer => true,
-            Format::Csv { .. } | Format::Idx => false,
+            Format::Csv { .. } | Format::Parquet | Format::Array | Format::Npz | Format::Pictures { .. } => {
+                false
+            }
         });
         let facts = sources.map(|source| (source.key.clone(), self.source(&source)));
         DataFacts { sources: facts.collect() }
@@ -52,7 +55,7 @@ impl Facts {
 
     fn content(&mut self, path: &Path, format: &Format) -> Found {
         // Of what is no file or cannot be asked, `inspect` says so.
-        let stamp = fs::metadata(path).map_or((0, None), |data| (data.len(), data.modified().ok()));
+        let stamp = stamp(path, format);
         let key = (path.to_path_buf(), format.clone());
         if let Some((then, content)) = self.known.get(&key)
             && *then == stamp
@@ -60,12 +63,32 @@ impl Facts {
             return content.clone();
         }
         let content = match format {
+            Format::Parquet => inspect_parquet(path, 0).map(Content::Csv),
             Format::Csv { header } => inspect_csv(path, *header, 0).map(Content::Csv),
-            Format::Idx => inspect_idx(path, 0).map(Content::Idx),
+            Format::Array => inspect_array(path, 0).map(Content::Array),
+            Format::Npz => inspect_npz(path, 0).map(Content::Npz),
+            Format::Pictures { classes } => inspect_pictures(path, *classes, 0).map(Content::Pictures),
             Format::Text { part, units } => inspect_text(path, *part, units, 0).map(Content::Text),
             Format::Tokenizer => inspect_tokenizer(path, 0).map(Content::Tokenizer),
         };
         self.known.insert(key, (stamp, content.clone()));
         content
+    }
+}
+
+fn stamp(path: &Path, format: &Format) -> Stamp {
+    match format {
+        Format::Pictures { .. } => {
+            let stamps = picture_stamps(path, 0).unwrap_or_default();
+            stamps.into_iter().map(|(_, length, time)| (length, time)).collect()
+        }
+        Format::Csv { .. }
+        | Format::Parquet
+        | Format::Array
+        | Format::Npz
+        | Format::Text { .. }
+        | Format::Tokenizer => {
+            fs::metadata(path).map(|data| (data.len(), data.modified().ok())).into_iter().collect()
+        }
     }
 }

@@ -20,7 +20,7 @@ use strata_runtime::train::MachineError;
 use crate::eval::{self, parameters};
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format};
-use crate::{predict, signal, train};
+use crate::{examples, signal, train};
 
 /// Write sequences that a trained model makes
 #[derive(clap::Args)]
@@ -107,7 +107,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
                 format!("`{}` looks at {needed}: give it by --from FILE, or --on DATA", run.model.name);
             return Err(Failure::Usage(text));
         }
-        None => predict::recipe(&args.files, run, &needed, "--from")?,
+        None => examples::recipe(&args.files, run, &needed, "--from")?,
     };
     let mut tally = Tally::default();
     let show = |error| train::wrong_data(&error, run, &spec, format);

@@ -17,10 +17,13 @@ pub fn data(error: &DataError, run: &Run) -> Diagnostic {
 fn data_code(fault: &Fault) -> Code {
     match fault {
         Fault::NotALabel { .. } => Code::LabelRange,
-        Fault::NoColumn { .. } | Fault::NoCell { .. } => Code::UnknownColumn,
+        Fault::InArray { fault, .. } => data_code(fault),
+        Fault::NoColumn { .. } | Fault::NoCell { .. } | Fault::NoArray { .. } => Code::UnknownColumn,
         Fault::FieldShape { .. }
-        | Fault::IdxShape { .. }
+        | Fault::ArrayShape { .. }
         | Fault::Lengths { .. }
+        | Fault::PictureTooSmall { .. }
+        | Fault::PictureSize { .. }
         | Fault::Steps { .. }
         | Fault::TooShort { .. }
         | Fault::TooLong { .. }
@@ -30,15 +33,28 @@ fn data_code(fault: &Fault) -> Code {
         | Fault::SplitOrder { .. }
         | Fault::SplitPart { .. }
         | Fault::Buckets { .. }
+        | Fault::TooManyRepetitions { .. }
         | Fault::Zero { .. } => Code::BadValue,
         Fault::Missing { .. }
         | Fault::NotAFile
         | Fault::Unreadable { .. }
         | Fault::GzipTruncated
         | Fault::GzipCorrupt { .. }
-        | Fault::NotIdx { .. }
-        | Fault::IdxLength { .. }
-        | Fault::IdxTooLarge { .. }
+        | Fault::NotAnArray { .. }
+        | Fault::ArrayLength { .. }
+        | Fault::ArrayTooLarge { .. }
+        | Fault::NpyHead { .. }
+        | Fault::NpyElement { .. }
+        | Fault::IsNpz
+        | Fault::NotAFolder
+        | Fault::ParquetDamaged { .. }
+        | Fault::NotJson { .. }
+        | Fault::NoPictures
+        | Fault::NoClass
+        | Fault::NotAPicture { .. }
+        | Fault::PictureDamaged { .. }
+        | Fault::NpzDamaged { .. }
+        | Fault::NotExact { .. }
         | Fault::Empty
         | Fault::NotUtf8 { .. }
         | Fault::NotATokenizer { .. }

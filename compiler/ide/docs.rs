@@ -78,7 +78,9 @@ pub fn of_data_word(word: &str) -> Option<(String, String)> {
 const FIELDS: &[(&str, &str, &str)] = &[
     ("columns", "columns(0..64, as: [8, 8, 1])", "a run of columns as one tensor, perhaps of another shape"),
     ("column", "column(4)", "one column, by number or by name"),
-    ("array", "array(\"file\")", "the entries of one file"),
+    ("array", "array(\"file\")", "the entries of one file; in `npz` those of one of its arrays, by name"),
+    ("picture", "picture / 255", "the pixels of a picture, from 0 to 255"),
+    ("folder", "folder", "the number of the folder that a picture lies in, folders counted by name from 0"),
     ("numbers", "numbers(0, each: [2])", "the numbers in a column, here steps of two"),
 ];
 

@@ -33,6 +33,9 @@ impl Buckets {
             StageKind::Bucket { lengths, longer } => Some((stage.origin, lengths, *longer)),
             StageKind::Shuffle { .. }
             | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_)
             | StageKind::Batch { .. }
             | StageKind::Prefetch { .. } => None,
         });
@@ -60,17 +63,21 @@ impl Buckets {
     ) -> Result<(), DataError> {
         let last = (self.lengths.len() - 1) as u32;
         let mut too_long: Option<(usize, usize)> = None;
-        for example in order {
+        let mut seen = vec![false; data.examples];
+        for example in order.iter().map(|example| example % data.examples) {
+            if std::mem::replace(&mut seen[example], true) {
+                continue;
+            }
             let first = self.lengths.iter().position(|lengths| {
                 let mut columns = data.columns.iter().zip(lengths);
-                columns.all(|(column, length)| column.length(*example).is_none_or(|found| found <= *length))
+                columns.all(|(column, length)| column.length(example).is_none_or(|found| found <= *length))
             });
-            self.of[*example] = match (first, longer) {
+            self.of[example] = match (first, longer) {
                 (Some(bucket), _) => Some(bucket as u32),
                 (None, Longer::Cut) => Some(last),
                 (None, Longer::Skip) => None,
                 (None, Longer::Refuse) => {
-                    too_long = Some(too_long.map_or((1, *example), |(count, first)| (count + 1, first)));
+                    too_long = Some(too_long.map_or((1, example), |(count, first)| (count + 1, first)));
                     None
                 }
             };
@@ -86,9 +93,14 @@ impl Buckets {
         Err(DataError::new(origin, Fault::TooLong { examples, field, length, longest }))
     }
 
+    /// The bucket of an example, or of a repetition of one.
+    fn bucket(&self, example: usize) -> Option<u32> {
+        self.of[example % self.of.len()]
+    }
+
     /// Whether an example is kept.
     pub fn keeps(&self, example: usize) -> bool {
-        self.of[example].is_some()
+        self.bucket(example).is_some()
     }
 
     /// The steps of each column in a bucket.
@@ -99,7 +111,10 @@ impl Buckets {
     /// The sizes that batches have, with their buckets, of the examples in `order`.
     pub fn sizes(&self, order: &[usize], batch: usize) -> Vec<(u32, usize)> {
         let mut counts = vec![0; self.lengths.len()];
-        order.iter().filter_map(|example| self.of[*example]).for_each(|bucket| counts[bucket as usize] += 1);
+        order
+            .iter()
+            .filter_map(|example| self.bucket(*example))
+            .for_each(|bucket| counts[bucket as usize] += 1);
         let sizes = counts.iter().zip(0..).flat_map(|(count, bucket)| {
             let whole = (count / batch > 0).then_some((bucket, batch));
             let rest = (count % batch > 0).then_some((bucket, count % batch));
@@ -111,7 +126,10 @@ impl Buckets {
     /// Batches of an epoch of the examples in `order`.
     pub fn batches(&self, order: &[usize], batch: usize) -> usize {
         let mut counts = vec![0_usize; self.lengths.len()];
-        order.iter().filter_map(|example| self.of[*example]).for_each(|bucket| counts[bucket as usize] += 1);
+        order
+            .iter()
+            .filter_map(|example| self.bucket(*example))
+            .for_each(|bucket| counts[bucket as usize] += 1);
         counts.iter().map(|count| count.div_ceil(batch)).sum()
     }
 
@@ -121,7 +139,7 @@ impl Buckets {
         let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); self.lengths.len()];
         let mut batches = Batches { examples: Vec::with_capacity(order.len()), ends: Vec::new() };
         for example in order {
-            let Some(bucket) = self.of[*example] else { continue };
+            let Some(bucket) = self.bucket(*example) else { continue };
             let queue = &mut waiting[bucket as usize];
             queue.push(*example);
             if queue.len() == batch {

@@ -42,7 +42,7 @@ pub fn load(
         dtype: field.dtype,
         store: Store::Ready(bytes),
     });
-    Ok(Dataset { examples, columns: columns.collect() })
+    Ok(Dataset { examples, columns: columns.collect(), left_out: Vec::new() })
 }
 
 /// Reads the whole file and says what is in it.

@@ -8,8 +8,9 @@ use bytemuck::Pod;
 
 use super::error::{DataError, Fault};
 use super::open::find;
+use super::pictures::{self, Files};
 use super::recipe::{Origin, Source, TextContent, TextField, Tokens, VocabularySource};
-use super::{csv, idx, text};
+use super::{arrays, csv, json, parquet, text};
 use crate::{DType, Tensor};
 
 /// All examples of a source.
@@ -18,6 +19,8 @@ pub struct Dataset {
     pub examples: usize,
     /// One for each field of the source, in order.
     pub columns: Vec<Column>,
+    /// Why examples were left out, where that was asked for.
+    pub left_out: Vec<DataError>,
 }
 
 /// One field of all examples.
@@ -42,6 +45,8 @@ pub enum Store {
     Ragged { starts: Vec<usize>, bytes: Vec<u8> },
     /// One long sequence, as it will be, of which each example is a window, `stride` steps after the one before.
     Windows { bytes: Vec<u8>, stride: usize, windows: usize },
+    /// Pictures, which are read when they are wanted.
+    Pictures(Files),
 }
 
 impl Column {
@@ -49,7 +54,7 @@ impl Column {
     pub fn length(&self, example: usize) -> Option<usize> {
         match &self.store {
             Store::Ragged { starts, .. } => Some(starts[example + 1] - starts[example]),
-            Store::Ready(_) | Store::Coded { .. } | Store::Windows { .. } => None,
+            Store::Ready(_) | Store::Coded { .. } | Store::Windows { .. } | Store::Pictures(_) => None,
         }
     }
 
@@ -62,7 +67,7 @@ impl Column {
     pub fn windows(&self) -> usize {
         match self.store {
             Store::Windows { windows, .. } => windows,
-            Store::Ready(_) | Store::Coded { .. } | Store::Ragged { .. } => 0,
+            Store::Ready(_) | Store::Coded { .. } | Store::Ragged { .. } | Store::Pictures(_) => 0,
         }
     }
 
@@ -74,7 +79,11 @@ impl Column {
 
     /// The named examples, in that order, as a tensor of shape `[indices.len(), shape..]`. Sequences are filled
     /// up with zeros or cut to `length` steps: `[indices.len(), length, shape..]`.
-    pub fn gather(&self, indices: &[usize], length: usize) -> Tensor {
+    ///
+    /// # Errors
+    /// Whatever is wrong with a picture: those are read now.
+    pub fn gather(&self, wanted: &Wanted<'_>, length: usize) -> Result<Tensor, DataError> {
+        let indices = wanted.examples;
         let mut tensor = Tensor::zeros(self.dtype, &self.batch_shape(indices.len(), length));
         let elements = self.shape.iter().product::<usize>();
         match &self.store {
@@ -94,6 +103,7 @@ impl Column {
                     to.copy_from_slice(&bytes[index * stride * step..][..window]);
                 }
             }
+            Store::Pictures(files) => files.gather(self, wanted, tensor.bytes_mut())?,
             Store::Ready(bytes) => {
                 let length = elements * self.dtype.bytes();
                 for (to, index) in tensor.bytes_mut().chunks_exact_mut(length.max(1)).zip(indices) {
@@ -110,8 +120,20 @@ impl Column {
                 }
             }
         }
-        tensor
+        Ok(tensor)
     }
+}
+
+/// Which examples a batch has.
+pub struct Wanted<'a> {
+    /// The examples.
+    pub examples: &'a [usize],
+    /// The same, where repetitions of an example have numbers of their own.
+    pub drawn: &'a [usize],
+    /// Their epoch.
+    pub epoch: u64,
+    /// What happens to pictures.
+    pub steps: &'a pictures::Steps,
 }
 
 struct Coded<'a> {
@@ -166,7 +188,10 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
     }
     let data = Arc::new(match source {
         Source::Csv { path, header, fields, origin } => csv::load(path, *header, fields, *origin)?,
-        Source::Idx { fields } => idx::load(fields)?,
+        Source::Parquet { path, fields, origin } => parquet::load(path, fields, *origin)?,
+        Source::Arrays { fields } => arrays::load(fields)?,
+        Source::Json { path, fields, origin } => json::load(path, fields, *origin)?,
+        Source::Pictures { path, fields, skip, origin } => pictures::load(path, fields, *skip, *origin)?,
         Source::Text { path, fields, windows, origin } => text::load(path, fields, *windows, *origin)?,
     });
     known.push(Known { source: source.clone(), stamps, data: Arc::downgrade(&data) });
@@ -175,8 +200,13 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
 
 fn stamps(source: &Source) -> Result<Vec<Stamp>, DataError> {
     let files: Vec<(&Path, Origin)> = match source {
-        Source::Csv { path, origin, .. } => vec![(path, *origin)],
-        Source::Idx { fields } => fields.iter().map(|field| (field.path.as_path(), field.origin)).collect(),
+        Source::Csv { path, origin, .. }
+        | Source::Parquet { path, origin, .. }
+        | Source::Json { path, origin, .. } => vec![(path, *origin)],
+        Source::Arrays { fields } => {
+            fields.iter().map(|field| (field.path.as_path(), field.origin)).collect()
+        }
+        Source::Pictures { path, origin, .. } => return pictures::stamps(path, *origin),
         Source::Text { path, fields, origin, .. } => std::iter::once((path.as_path(), *origin))
             .chain(fields.iter().flat_map(vocabulary_files))
             .collect(),

@@ -44,15 +44,47 @@ pub enum Fault {
     GzipTruncated,
     /// A gzip file that cannot be unpacked.
     GzipCorrupt { reason: String },
-    /// The file does not begin as an idx file does: two zeros, an element type, a number of axes.
-    NotIdx { found: Vec<u8> },
-    /// An idx file that holds fewer or more bytes of data than its header says. `found` counts one more
+    /// The file does not begin as an idx or an npy file does.
+    NotAnArray { found: Vec<u8> },
+    /// An array that holds fewer or more bytes of data than its head says. `found` counts one more
     /// than `expected` where there is more (the rest is not read).
-    IdxLength { expected: u64, found: u64 },
-    /// An idx header whose sizes multiply to more than a machine can address.
-    IdxTooLarge { sizes: Vec<usize> },
+    ArrayLength { expected: u64, found: u64 },
+    /// An array whose sizes multiply to more than a machine can address.
+    ArrayTooLarge { sizes: Vec<usize> },
     /// Examples of the file have another shape than the recipe says.
-    IdxShape { expected: Vec<usize>, found: Vec<usize> },
+    ArrayShape { expected: Vec<usize>, found: Vec<usize> },
+    /// The head of an npy file makes no sense.
+    NpyHead { reason: String },
+    /// Elements of an npy file that are no numbers this program has.
+    NpyElement { descr: String, what: &'static str },
+    /// An archive of several arrays, where one array is wanted.
+    IsNpz,
+    /// A file that is no npz archive, or a damaged one.
+    NpzDamaged { reason: String },
+    /// An archive without the array that is wanted.
+    NoArray { wanted: String, found: Vec<String> },
+    /// What is wrong with one array of an archive.
+    InArray { name: String, fault: Box<Fault> },
+    /// A whole number beyond those that are read exactly.
+    NotExact { found: String },
+    /// A file that is no parquet file, or a damaged one.
+    ParquetDamaged { reason: String },
+    /// What is wrong with examples in JSON.
+    NotJson { reason: String },
+    /// The path leads to no folder.
+    NotAFolder,
+    /// A folder without pictures.
+    NoPictures,
+    /// A picture in no folder, where folders are classes.
+    NoClass,
+    /// A file that does not begin as pictures do that can be read.
+    NotAPicture { found: Vec<u8> },
+    /// A picture whose file is damaged.
+    PictureDamaged { reason: String },
+    /// A picture, height and width, that is too small for what is to be cut out of it.
+    PictureTooSmall { wanted: [usize; 2], found: [usize; 2] },
+    /// A picture with another height, width or number of channels than the model takes.
+    PictureSize { expected: Vec<usize>, found: Vec<usize> },
     /// There is no example in it.
     Empty,
     /// A csv row with another number of cells than the first.
@@ -95,6 +127,8 @@ pub enum Fault {
     SplitOrder { bounds: Vec<usize> },
     /// A part that the split does not have.
     SplitPart { part: usize, parts: usize },
+    /// An epoch that would be longer than can be written down.
+    TooManyRepetitions { times: usize, most: usize },
     /// Nothing is left after this stage.
     NoneLeft,
     /// A window, batch or number of batches that is 0.
@@ -148,27 +182,79 @@ impl fmt::Display for Fault {
             Fault::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
             Fault::GzipTruncated => write!(f, "this gzip file ends too early; it was cut short"),
             Fault::GzipCorrupt { reason } => write!(f, "this gzip file is damaged: {reason}"),
-            Fault::NotIdx { found } => write!(
+            Fault::NotAnArray { found } => write!(
                 f,
-                "expected an idx file, which begins with the bytes 0, 0, an element type and a number of \
-                 axes; found {}",
+                "expected an array: an idx file begins with the bytes 0, 0, an element type and a number of \
+                 axes, an npy file with 147, 78, 85, 77; found {}",
                 list(found)
             ),
-            Fault::IdxLength { expected, found } if found < expected => {
-                write!(f, "its header promises {expected} bytes of data, found {found}; it was cut short")
+            Fault::ArrayLength { expected, found } if found < expected => {
+                write!(f, "its head promises {expected} bytes of data, found {found}; it was cut short")
             }
-            Fault::IdxLength { expected, .. } => {
-                write!(f, "its header promises {expected} bytes of data, found more")
+            Fault::ArrayLength { expected, .. } => {
+                write!(f, "its head promises {expected} bytes of data, found more")
             }
-            Fault::IdxTooLarge { sizes } => {
-                write!(f, "its header promises {} elements, which no machine can hold", times(sizes))
+            Fault::ArrayTooLarge { sizes } => {
+                write!(f, "its head promises {} elements, which no machine can hold", times(sizes))
             }
-            Fault::IdxShape { expected, found } => write!(
+            Fault::ArrayShape { expected, found } => write!(
                 f,
                 "expected examples of {} elements ({}), found {} ({})",
                 expected.iter().product::<usize>(),
                 times(expected),
                 found.iter().product::<usize>(),
+                times(found)
+            ),
+            Fault::NpyHead { reason } => write!(f, "the head of this npy file makes no sense: {reason}"),
+            Fault::NpyElement { descr, what } => write!(
+                f,
+                "its elements, `{descr}`, are {what}; save them as numbers, as in `np.save(file, \
+                 x.astype(\"float32\"))`"
+            ),
+            Fault::IsNpz => write!(
+                f,
+                "this is an npz file, which holds several arrays: write `npz(\"file.npz\", x: array(\"name\"))`"
+            ),
+            Fault::NpzDamaged { reason } => write!(f, "this is no npz file, or it is damaged: {reason}"),
+            Fault::NoArray { wanted, found } => {
+                write!(f, "there is no array `{wanted}` in it; there is {}", found.join(", "))
+            }
+            Fault::InArray { name, fault } => write!(f, "array `{name}`: {fault}"),
+            Fault::NotExact { found } => {
+                write!(f, "{found} is beyond 2^53, up to which whole numbers are read exactly")
+            }
+            Fault::ParquetDamaged { reason } => {
+                write!(f, "this is no parquet file, or it is damaged: {reason}")
+            }
+            Fault::NotJson { reason } => write!(f, "{reason}"),
+            Fault::NotAFolder => write!(f, "expected a folder of pictures, found something else"),
+            Fault::NoPictures => {
+                write!(
+                    f,
+                    "there is no picture in this folder: no file whose name ends in .jpg, .jpeg or .png"
+                )
+            }
+            Fault::NoClass => write!(
+                f,
+                "this picture lies in no class: with `label: folder`, each class is a folder of its own"
+            ),
+            Fault::NotAPicture { found } if found.is_empty() => write!(f, "this file is empty"),
+            Fault::NotAPicture { found } => write!(
+                f,
+                "expected a JPEG or PNG picture, which begins with 255, 216 or 137, 80, 78, 71; found {}",
+                list(found)
+            ),
+            Fault::PictureDamaged { reason } => write!(f, "this picture is damaged: {reason}"),
+            Fault::PictureTooSmall { wanted: [height, width], found: [high, wide] } => write!(
+                f,
+                "this picture is {high} × {wide} (height × width), too small for a piece of {height} × {width}; \
+                 put `resize({})` before it",
+                height.max(width)
+            ),
+            Fault::PictureSize { expected, found } => write!(
+                f,
+                "expected a picture of {} (height × width × channels), found {}; `resize` and `crop` change sizes",
+                times(expected),
                 times(found)
             ),
             Fault::Empty => write!(f, "there is not a single example in it"),
@@ -233,6 +319,9 @@ impl fmt::Display for Fault {
             }
             Fault::SplitPart { part, parts } => {
                 write!(f, "there is no part {part}, the split makes {parts} (counted from 0)")
+            }
+            Fault::TooManyRepetitions { times, most } => {
+                write!(f, "{times} repetitions make an epoch of more than {most} examples")
             }
             Fault::NoneLeft => write!(f, "no example is left"),
             Fault::Zero { what } => write!(f, "expected {what} of at least 1, found 0"),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::Fault;
 use super::recipe::Unit;
 use super::vocabulary::Counts;
 
@@ -43,16 +44,32 @@ pub struct Word {
     pub text: String,
 }
 
-/// What is in an idx file.
+/// What is in an array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IdxFacts {
+pub struct ArrayFacts {
     /// What its elements are.
     pub element: Element,
     /// Sizes of its axes; the first counts examples.
     pub sizes: Vec<usize>,
-    /// Its smallest and largest number; only for files with one axis (labels), which alone are read
+    /// Its smallest and largest number; only for those with one axis (labels), which alone are read
     /// to the end.
     pub range: Option<Range>,
+}
+
+/// What is in an npz file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpzFacts {
+    /// Its arrays by name, or what is wrong with them.
+    pub arrays: Vec<(String, Result<ArrayFacts, Fault>)>,
+}
+
+/// What is in a folder of pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureFacts {
+    /// The folders in it, by name: the classes, by number.
+    pub classes: Vec<String>,
+    /// Pictures, readable or not.
+    pub pictures: usize,
 }
 
 /// What is in a text.
@@ -85,13 +102,19 @@ impl PartFacts {
     }
 }
 
-/// Element types of idx files.
+/// Element types of arrays in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Element {
+    Bool,
     U8,
     I8,
+    U16,
     I16,
+    U32,
     I32,
+    U64,
+    I64,
+    F16,
     F32,
     F64,
 }
@@ -113,10 +136,10 @@ impl Element {
     /// Bytes of one element.
     pub const fn bytes(self) -> usize {
         match self {
-            Element::U8 | Element::I8 => 1,
-            Element::I16 => 2,
-            Element::I32 | Element::F32 => 4,
-            Element::F64 => 8,
+            Element::Bool | Element::U8 | Element::I8 => 1,
+            Element::U16 | Element::I16 | Element::F16 => 2,
+            Element::U32 | Element::I32 | Element::F32 => 4,
+            Element::U64 | Element::I64 | Element::F64 => 8,
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::buckets::{Batches, Buckets};
-use super::dataset::{self, Column, Dataset};
+use super::dataset::{self, Column, Dataset, Store, Wanted};
 use super::error::{DataError, Fault};
 use super::order::Order;
+use super::pictures::Steps;
 use super::prefetch::Prefetch;
 use super::recipe::{Origin, Recipe, StageKind};
 use crate::Tensor;
@@ -66,6 +67,8 @@ pub struct Input {
     data: Arc<Dataset>,
     order: Arc<Order>,
     buckets: Option<Arc<Buckets>>,
+    /// What happens to pictures.
+    steps: Arc<Steps>,
     /// Examples of a batch.
     batch: usize,
     /// How many batches to prepare on another thread; 0: each is made when it is asked for.
@@ -84,7 +87,7 @@ impl Input {
         let (batch, ahead) = batching(recipe)?;
         let data = dataset::load(&recipe.source)?;
         let mut order = Order::new(data.examples, &recipe.stages, seed)?;
-        let buckets = Buckets::new(&data, order.fixed(), &recipe.stages)?.map(Arc::new);
+        let buckets = Buckets::new(&data, &order.members(), &recipe.stages)?.map(Arc::new);
         if let Some(buckets) = &buckets {
             order.retain(|example| buckets.keeps(example));
         }
@@ -93,7 +96,8 @@ impl Input {
         if order.examples() == 0 {
             return Err(DataError::new(origin, Fault::NoneLeft));
         }
-        Ok(Input { data, order, buckets, batch, ahead, origin })
+        let steps = Arc::new(Steps::new(&recipe.stages, seed));
+        Ok(Input { data, order, buckets, steps, batch, ahead, origin })
     }
 
     /// Examples of an epoch.
@@ -101,11 +105,24 @@ impl Input {
         self.order.examples()
     }
 
+    /// What was left out because it could not be read, where that was asked for.
+    pub fn left_out(&self) -> &[DataError] {
+        &self.data.left_out
+    }
+
+    /// The file of each example, where each is a file of its own, and no stage changes their order.
+    pub fn files(&self) -> Option<&[std::path::PathBuf]> {
+        self.data.columns.iter().find_map(|column| match &column.store {
+            Store::Pictures(files) => Some(files.paths()),
+            Store::Ready(_) | Store::Coded { .. } | Store::Ragged { .. } | Store::Windows { .. } => None,
+        })
+    }
+
     /// Batches of an epoch.
     pub fn batches(&self) -> usize {
         match &self.buckets {
             None => self.examples().div_ceil(self.batch),
-            Some(buckets) => buckets.batches(self.order.fixed(), self.batch),
+            Some(buckets) => buckets.batches(&self.order.members(), self.batch),
         }
     }
 
@@ -134,7 +151,7 @@ impl Input {
     /// Buckets and sizes of batches.
     fn sizes(&self) -> Vec<(u32, usize)> {
         if let Some(buckets) = &self.buckets {
-            return buckets.sizes(self.order.fixed(), self.batch);
+            return buckets.sizes(&self.order.members(), self.batch);
         }
         let (whole, rest) = (self.examples() / self.batch, self.examples() % self.batch);
         [(whole, self.batch), (rest, rest)]
@@ -175,6 +192,7 @@ impl Input {
             data: Arc::clone(&self.data),
             order: Arc::clone(&self.order),
             buckets: self.buckets.clone(),
+            steps: Arc::clone(&self.steps),
             batch: self.batch,
             cursor: at_start(cursor, examples),
             end,
@@ -257,6 +275,7 @@ struct Maker {
     data: Arc<Dataset>,
     order: Arc<Order>,
     buckets: Option<Arc<Buckets>>,
+    steps: Arc<Steps>,
     batch: usize,
     cursor: Cursor,
     /// The epoch before which it ends.
@@ -299,14 +318,17 @@ impl Maker {
         };
         let chosen = &batches.examples[start..end];
         let lengths = self.buckets.as_ref().map(|buckets| buckets.lengths(bucket));
-        let tensors = self.data.columns.iter().enumerate().flat_map(|(at, column)| {
+        let same: Vec<usize> = chosen.iter().map(|example| example % self.data.examples).collect();
+        let wanted = Wanted { examples: &same, drawn: chosen, epoch, steps: &self.steps };
+        let mut tensors = Vec::with_capacity(self.data.columns.len());
+        for (at, column) in self.data.columns.iter().enumerate() {
             let length = lengths.map_or(0, |lengths| lengths[at]);
-            let filled = (Arc::clone(&column.name), column.gather(chosen, length));
-            std::iter::once(filled).chain(column.is_ragged().then(|| lengths_tensor(column, chosen, length)))
-        });
+            tensors.push((Arc::clone(&column.name), column.gather(&wanted, length)?));
+            tensors.extend(column.is_ragged().then(|| lengths_tensor(column, &same, length)));
+        }
         let after = Cursor { epoch, position: end as u64 };
         let batch = Batch {
-            tensors: tensors.collect(),
+            tensors,
             examples: chosen.len(),
             epoch,
             ends_epoch: end == examples,
@@ -367,7 +389,11 @@ fn batching(recipe: &Recipe) -> Result<(usize, usize), DataError> {
                     return fail(Fault::Stages { reason: "examples can be put into buckets only once" });
                 }
             }
-            StageKind::Shuffle { .. } | StageKind::Split { .. } => {}
+            StageKind::Shuffle { .. }
+            | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_) => {}
         }
     }
     let origin = recipe.stages.last().map_or(0, |stage| stage.origin);

@@ -5,6 +5,7 @@
 //! feed opened at a cursor gives exactly the batches that would have followed it. What is wrong with the
 //! data is a [`DataError`]: never a panic, never a wait without end.
 
+mod arrays;
 mod buckets;
 mod convert;
 mod csv;
@@ -13,8 +14,13 @@ mod error;
 mod facts;
 mod feed;
 mod idx;
+mod json;
+mod npy;
+mod npz;
 mod open;
 mod order;
+mod parquet;
+mod pictures;
 mod prefetch;
 mod recipe;
 mod text;
@@ -24,17 +30,25 @@ mod vocabulary;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_arrays;
+#[cfg(test)]
 mod tests_text;
 
+pub use arrays::{inspect as inspect_array, inspect_npz};
 pub use csv::inspect as inspect_csv;
 pub use error::{DataError, Fault, Place};
-pub use facts::{ColumnFacts, CsvFacts, Element, IdxFacts, PartFacts, Range, TextFacts, Word};
+pub use facts::{
+    ArrayFacts, ColumnFacts, CsvFacts, Element, NpzFacts, PartFacts, PictureFacts, Range, TextFacts, Word,
+};
 pub use feed::{Batch, Cursor, Feed, Input, Pass, Shapes};
-pub use idx::inspect as inspect_idx;
+pub use npy::written_head as npy_head;
 pub use open::locate;
+pub use parquet::{CAN_READ as CAN_READ_PARQUET, inspect as inspect_parquet};
+pub use pictures::{CAN_READ as CAN_READ_PICTURES, inspect as inspect_pictures, stamps as picture_stamps};
 pub use recipe::{
-    Arithmetic, CsvField, FieldShape, IdxField, Longer, Origin, Part, Recipe, Source, Stage, StageKind,
-    TextContent, TextField, TextPart, Tokens, Unit, VocabularySource, Windows,
+    Arithmetic, ArrayField, CsvField, FieldShape, JsonField, Longer, Origin, Part, PictureContent,
+    PictureField, PictureStep, Recipe, Resize, Source, Stage, StageKind, TextContent, TextField, TextPart,
+    Tokens, Unit, VocabularySource, Windows,
 };
 pub use text::{inspect as inspect_text, vocabulary};
 pub use tokenizer::{CAN_READ as CAN_READ_TOKENIZERS, inspect as inspect_tokenizer};

@@ -9,8 +9,19 @@ use crate::kernels::random::{Draw, stream_of};
 pub struct Order {
     /// What is left after the last split, in the order in which it leaves it; the same in every epoch.
     fixed: Vec<usize>,
-    /// What is drawn anew in each epoch.
-    shuffles: Vec<Shuffle>,
+    /// What is done anew in each epoch.
+    turns: Vec<Turn>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Shuffle(Shuffle),
+    /// So many epochs, one behind the other. Examples of each are numbered from `stride` further on, so that no two
+    /// have the same number.
+    Repeat {
+        times: usize,
+        stride: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -22,21 +33,30 @@ struct Shuffle {
     stream: u64,
 }
 
+/// Numbers of examples that an epoch may have: they are written down.
+const MOST: usize = 1 << 28;
+
 impl Order {
     /// Evaluates what stands before the last split of `stages`, over `examples` examples. `seed` is for
-    /// shuffles without their own.
+    /// shuffles without their own. Numbers from `examples` on are repetitions: `number % examples` is repeated.
     ///
     /// # Errors
     /// A window of 0, a split that the data cannot have, nothing left, an order after the batch.
     pub fn new(examples: usize, stages: &[Stage], seed: u64) -> Result<Order, DataError> {
-        let last_split = stages.iter().rposition(|stage| matches!(stage.kind, StageKind::Split { .. }));
-        let mut order = Order { fixed: (0..examples).collect(), shuffles: Vec::new() };
-        let (mut batched, mut shuffles) = (false, 0);
-        for (at, stage) in stages.iter().enumerate() {
+        let mut order = Order { fixed: (0..examples).collect(), turns: Vec::new() };
+        let (mut batched, mut shuffles, mut stride) = (false, 0, examples);
+        for stage in stages {
             let fail = |fault| DataError::new(stage.origin, fault);
             match &stage.kind {
-                StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. } if batched => {
-                    let reason = "shuffles, splits and buckets come before the batch";
+                StageKind::Shuffle { .. }
+                | StageKind::Split { .. }
+                | StageKind::Bucket { .. }
+                | StageKind::Take { .. }
+                | StageKind::Repeat { .. }
+                | StageKind::Picture(_)
+                    if batched =>
+                {
+                    let reason = "what happens to examples comes before the batch";
                     return Err(fail(Fault::Stages { reason }));
                 }
                 StageKind::Shuffle { window: 0, .. } => {
@@ -44,19 +64,34 @@ impl Order {
                 }
                 StageKind::Shuffle { window, seed: own } => {
                     let stream = stream_of(&format!("shuffle {shuffles}"));
-                    let shuffle = Shuffle { window: *window, seed: own.unwrap_or(seed), stream };
                     shuffles += 1;
-                    if last_split.is_some_and(|split| at < split) {
-                        shuffle.apply(0, &mut order.fixed);
-                    } else {
-                        order.shuffles.push(shuffle);
-                    }
+                    let shuffle = Shuffle { window: *window, seed: own.unwrap_or(seed), stream };
+                    order.turns.push(Turn::Shuffle(shuffle));
                 }
                 StageKind::Split { bounds, part } => {
-                    order.fixed = cut(order.fixed, bounds, *part).map_err(fail)?;
+                    let fixed = cut(order.epoch(0), bounds, *part).map_err(fail)?;
+                    order = Order { fixed, turns: Vec::new() };
+                }
+                StageKind::Take { count: 0 } => {
+                    return Err(fail(Fault::Zero { what: "a number of examples" }));
+                }
+                StageKind::Take { count } => {
+                    let mut fixed = order.epoch(0);
+                    fixed.truncate(*count);
+                    order = Order { fixed, turns: Vec::new() };
+                }
+                StageKind::Repeat { times: 0 } => {
+                    return Err(fail(Fault::Zero { what: "a number of repetitions" }));
+                }
+                StageKind::Repeat { times } => {
+                    if order.examples().checked_mul(*times).is_none_or(|examples| examples > MOST) {
+                        return Err(fail(Fault::TooManyRepetitions { times: *times, most: MOST }));
+                    }
+                    order.turns.push(Turn::Repeat { times: *times, stride });
+                    stride = stride.saturating_mul(*times);
                 }
                 StageKind::Batch { .. } => batched = true,
-                StageKind::Bucket { .. } | StageKind::Prefetch { .. } => {}
+                StageKind::Picture(_) | StageKind::Bucket { .. } | StageKind::Prefetch { .. } => {}
             }
         }
         Ok(order)
@@ -64,12 +99,17 @@ impl Order {
 
     /// Examples of an epoch.
     pub fn examples(&self) -> usize {
-        self.fixed.len()
+        let times = self.turns.iter().map(|turn| match turn {
+            Turn::Shuffle(_) => 1,
+            Turn::Repeat { times, .. } => *times,
+        });
+        self.fixed.len() * times.product::<usize>()
     }
 
-    /// What is left after the last split, in the order in which it leaves it.
-    pub fn fixed(&self) -> &[usize] {
-        &self.fixed
+    /// The examples of any epoch, in an order of no meaning.
+    pub fn members(&self) -> Vec<usize> {
+        let repeats = self.turns.iter().filter(|turn| matches!(turn, Turn::Repeat { .. }));
+        arranged(&self.fixed, &repeats.copied().collect::<Vec<_>>(), 0)
     }
 
     /// Leaves out what `keep` does not want.
@@ -79,9 +119,26 @@ impl Order {
 
     /// The examples of an epoch, in their order.
     pub fn epoch(&self, epoch: u64) -> Vec<usize> {
-        let mut indices = self.fixed.clone();
-        self.shuffles.iter().for_each(|shuffle| shuffle.apply(epoch, &mut indices));
-        indices
+        arranged(&self.fixed, &self.turns, epoch)
+    }
+}
+
+fn arranged(fixed: &[usize], turns: &[Turn], epoch: u64) -> Vec<usize> {
+    match turns.split_last() {
+        None => fixed.to_vec(),
+        Some((Turn::Shuffle(shuffle), before)) => {
+            let mut indices = arranged(fixed, before, epoch);
+            shuffle.apply(epoch, &mut indices);
+            indices
+        }
+        Some((Turn::Repeat { times, stride }, before)) => {
+            let first = epoch.wrapping_mul(*times as u64);
+            let one = |turn: usize| {
+                let inner = arranged(fixed, before, first.wrapping_add(turn as u64));
+                inner.into_iter().map(move |example| example + turn * stride)
+            };
+            (0..*times).flat_map(one).collect()
+        }
     }
 }
 
@@ -180,6 +237,38 @@ mod tests {
         let [before, after] = [5, 6].map(|seed| parts(seed)[0].clone());
         assert_eq!(sorted(before.epoch(0)), sorted(after.epoch(1)), "what a split keeps is fixed");
         assert_ne!(before.epoch(0), before.epoch(1));
+    }
+
+    #[test]
+    fn repetitions_are_epochs_with_numbers_of_their_own() {
+        let twice = |stages: &[Stage]| {
+            Order::new(10, &[stages, &[stage(StageKind::Repeat { times: 2 })]].concat(), 3)
+        };
+        let order = twice(&[shuffle(10, None)]).unwrap();
+        let plain = Order::new(10, &[shuffle(10, None)], 3).unwrap();
+        assert_eq!((order.examples(), sorted(order.members())), (20, (0..20).collect()));
+        let expected: Vec<usize> =
+            plain.epoch(6).into_iter().chain(plain.epoch(7).iter().map(|example| example + 10)).collect();
+        assert_eq!(order.epoch(3), expected);
+        let four = twice(&[stage(StageKind::Repeat { times: 2 }), shuffle(40, None)]).unwrap();
+        assert_eq!(sorted(four.epoch(1)), (0..40).collect::<Vec<_>>());
+        let parts = [0, 1].map(|part| {
+            let stages = [stage(StageKind::Repeat { times: 2 }), split(&[13], part), shuffle(20, None)];
+            sorted(Order::new(10, &stages, 3).unwrap().epoch(5))
+        });
+        assert_eq!(parts.concat(), (0..20).collect::<Vec<_>>());
+        let beyond = Order::new(10, &[stage(StageKind::Repeat { times: usize::MAX / 2 })], 3).unwrap_err();
+        assert!(matches!(beyond.fault, Fault::TooManyRepetitions { .. }));
+    }
+
+    #[test]
+    fn what_is_taken_is_the_same_in_every_epoch() {
+        let take = |count| [shuffle(100, None), stage(StageKind::Take { count }), shuffle(30, None)];
+        let order = Order::new(100, &take(30), 3).unwrap();
+        assert_eq!(order.examples(), 30);
+        assert_eq!(sorted(order.epoch(0)), sorted(order.epoch(7)));
+        assert_ne!(order.epoch(0), order.epoch(7));
+        assert_eq!(Order::new(100, &take(1000), 3).unwrap().examples(), 100);
     }
 
     #[test]

@@ -37,11 +37,39 @@ pub enum Source {
         /// Comes back in errors about the file as a whole.
         origin: Origin,
     },
-    /// Files in the format of the MNIST collection, one for each field, one entry of the first axis for
-    /// each example.
-    Idx {
-        /// The files.
-        fields: Vec<IdxField>,
+    /// One row of a parquet file is one example.
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is made of the columns.
+        fields: Vec<CsvField>,
+        /// Comes back in errors about the file as a whole.
+        origin: Origin,
+    },
+    /// Arrays in idx, npy or npz files, one for each field, one entry of the first axis for each example.
+    Arrays {
+        /// The arrays.
+        fields: Vec<ArrayField>,
+    },
+    /// One object of a JSON file is one example; of its lists fields are made.
+    Json {
+        /// The file, plain or gzip: an object a line, or a list of them.
+        path: PathBuf,
+        /// The members that are read.
+        fields: Vec<JsonField>,
+        /// Comes back in errors about the file as a whole.
+        origin: Origin,
+    },
+    /// Pictures in a folder, JPEG or PNG; each is one example.
+    Pictures {
+        /// The folder.
+        path: PathBuf,
+        /// What is made of them.
+        fields: Vec<PictureField>,
+        /// Whether each is read once in the beginning, and left out if that fails.
+        skip: bool,
+        /// Comes back in errors about the folder as a whole.
+        origin: Origin,
     },
     /// A text in UTF-8. One line is one example, or the windows of the whole are.
     Text {
@@ -159,6 +187,78 @@ pub struct Windows {
     pub origin: Origin,
 }
 
+/// A tensor made of a member of an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JsonField {
+    /// The name batches know it by, and the member's.
+    pub name: String,
+    /// Shape of one example: lists of lists like that, or one of all numbers.
+    pub shape: Vec<usize>,
+    /// What elements become.
+    pub dtype: DType,
+    /// Applied in f64, in order, before the value becomes a `dtype`.
+    pub arithmetic: Vec<(Arithmetic, f64)>,
+    /// The number of classes, for labels: every value must be a whole number from 0 up to below it.
+    pub classes: Option<u64>,
+    /// Comes back in errors about this field.
+    pub origin: Origin,
+}
+
+/// A tensor made of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureField {
+    /// The name batches know it by.
+    pub name: String,
+    /// What of the picture it is.
+    pub content: PictureContent,
+    /// What elements become.
+    pub dtype: DType,
+    /// Comes back in errors about this field.
+    pub origin: Origin,
+}
+
+/// What a field has of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum PictureContent {
+    /// Its pixels, from 0 to 255.
+    Pixels {
+        /// Height, width, and channels (1 for grey, 3 for red, green and blue), once all stages are done.
+        shape: [usize; 3],
+        /// Applied in f64, in order, before a number becomes an element.
+        arithmetic: Vec<(Arithmetic, f64)>,
+    },
+    /// The number of the folder that it lies in, folders counted by name from 0.
+    Folder {
+        /// The number of classes that the model tells apart.
+        classes: Option<u64>,
+    },
+}
+
+/// What happens to a picture. What is left to chance is a function of seed, epoch and example; before a split or a
+/// `Take` it is the same in every epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PictureStep {
+    /// Changes its size.
+    Resize(Resize),
+    /// Keeps its middle.
+    Crop { height: usize, width: usize },
+    /// Keeps a piece from anywhere; the seed is its own, or the one given when the feed is opened.
+    RandomCrop { height: usize, width: usize, seed: Option<u64> },
+    /// Mirrors every second one, left to right.
+    Flip { seed: Option<u64> },
+    /// Makes the mean of its elements 0 and their variance 1.
+    Whiten,
+}
+
+/// The size that a picture gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resize {
+    /// The shorter side, and the other in proportion.
+    Shorter(usize),
+    /// Both sides, whatever that does to proportions.
+    To { height: usize, width: usize },
+}
+
 /// A tensor made of neighbouring columns of a csv file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CsvField {
@@ -178,14 +278,16 @@ pub struct CsvField {
     pub origin: Origin,
 }
 
-/// A tensor read from an idx file.
+/// A tensor read from an array in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IdxField {
+pub struct ArrayField {
     /// The name batches know it by.
     pub name: String,
     /// The file, plain or gzip.
     pub path: PathBuf,
-    /// Shape of one example: as many elements as the file's axes after the first.
+    /// Which array of an npz file; `None`: the file is one array.
+    pub member: Option<String>,
+    /// Shape of one example: as many elements as the array's axes after the first.
     pub shape: Vec<usize>,
     /// What elements become.
     pub dtype: DType,
@@ -247,6 +349,18 @@ pub enum StageKind {
         /// Which of the `bounds.len() + 1` parts is kept, from 0.
         part: usize,
     },
+    /// Keeps so many examples, the first. What stands before it is evaluated once, as before a `Split`.
+    Take {
+        /// How many; all if there are fewer.
+        count: usize,
+    },
+    /// Makes an epoch of so many epochs of what stands before it, each in its own order.
+    Repeat {
+        /// How many; at least 1.
+        times: usize,
+    },
+    /// Changes each picture.
+    Picture(PictureStep),
     /// Puts examples of about the same length together. Example after example goes to the first bucket that
     /// it fits into, and is filled up with zeros (PAD) to that bucket's length. Fields that are not named are
     /// filled up to their longest.
@@ -287,6 +401,9 @@ impl Recipe {
             StageKind::Batch { size } => Some(size),
             StageKind::Shuffle { .. }
             | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_)
             | StageKind::Bucket { .. }
             | StageKind::Prefetch { .. } => None,
         })
@@ -299,6 +416,9 @@ impl Recipe {
             StageKind::Bucket { lengths, .. } => Some(lengths.as_slice()),
             StageKind::Shuffle { .. }
             | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_)
             | StageKind::Batch { .. }
             | StageKind::Prefetch { .. } => None,
         });
@@ -334,14 +454,25 @@ impl Source {
     pub fn fields(&self) -> Vec<FieldShape<'_>> {
         let fixed = |shape: &[usize]| shape.iter().copied().map(Some).collect();
         match self {
-            Source::Csv { fields, .. } => fields
+            Source::Csv { fields, .. } | Source::Parquet { fields, .. } => fields
                 .iter()
                 .map(|f| FieldShape { name: &f.name, shape: fixed(&f.shape), dtype: f.dtype })
                 .collect(),
-            Source::Idx { fields } => fields
+            Source::Arrays { fields } => fields
                 .iter()
                 .map(|f| FieldShape { name: &f.name, shape: fixed(&f.shape), dtype: f.dtype })
                 .collect(),
+            Source::Json { fields, .. } => fields
+                .iter()
+                .map(|f| FieldShape { name: &f.name, shape: fixed(&f.shape), dtype: f.dtype })
+                .collect(),
+            Source::Pictures { fields, .. } => {
+                let shape = |field: &PictureField| match &field.content {
+                    PictureContent::Pixels { shape, .. } => fixed(shape),
+                    PictureContent::Folder { .. } => Vec::new(),
+                };
+                fields.iter().map(|f| FieldShape { name: &f.name, shape: shape(f), dtype: f.dtype }).collect()
+            }
             Source::Text { fields, windows, .. } => {
                 let first = windows.map(|windows| windows.length);
                 let shape = |field: &TextField| match &field.content {

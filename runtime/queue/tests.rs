@@ -53,16 +53,17 @@ type Idx<'a> = (&'a str, &'a Path, &'a [usize], DType, Option<u64>);
 
 /// Origins count from 0.
 fn idx(fields: &[Idx<'_>], stages: Vec<Stage>) -> Recipe {
-    let field = |(origin, (name, path, shape, dtype, classes)): (usize, &Idx<'_>)| IdxField {
+    let field = |(origin, (name, path, shape, dtype, classes)): (usize, &Idx<'_>)| ArrayField {
         name: (*name).to_string(),
         path: path.to_path_buf(),
+        member: None,
         shape: shape.to_vec(),
         dtype: *dtype,
         arithmetic: vec![],
         classes: *classes,
         origin: origin as Origin,
     };
-    Recipe { source: Source::Idx { fields: fields.iter().enumerate().map(field).collect() }, stages }
+    Recipe { source: Source::Arrays { fields: fields.iter().enumerate().map(field).collect() }, stages }
 }
 
 fn batch(size: usize) -> Vec<Stage> {
@@ -277,7 +278,7 @@ fn every_idx_element_type_is_read() {
             };
             assert_eq!(tensor.bytes()[3 * dtype.bytes()..], *three, "{code:#x} as {dtype}");
         }
-        let facts = inspect_idx(&path, 1).unwrap();
+        let facts = inspect_array(&path, 1).unwrap();
         assert_eq!((facts.sizes, facts.range), (vec![2, 2], None));
     }
 }
@@ -294,28 +295,31 @@ fn damaged_idx_files_are_errors() {
             let fault = fault("cut", &bytes, &[2], None).fault;
             let expected = match length {
                 0 => matches!(fault, Fault::Empty),
-                1..4 => matches!(fault, Fault::NotIdx { .. }),
-                _ => matches!(fault, Fault::IdxLength { expected, found } if found < expected),
+                1..4 => matches!(fault, Fault::NotAnArray { .. }),
+                _ => matches!(fault, Fault::ArrayLength { expected, found } if found < expected),
             };
             assert!(expected, "cut at {length}: {fault}");
         }
     }
     let fault_of = |bytes: &[u8]| fault("bad", bytes, &[2], None).fault;
-    assert_eq!(fault_of(&idx_bytes(8, &[3, 2], &[0; 7])), Fault::IdxLength { expected: 6, found: 7 });
-    assert_eq!(fault_of(&[0, 0, 7, 1, 0, 0, 0, 0]), Fault::NotIdx { found: vec![0, 0, 7, 1] });
-    assert_eq!(fault_of(b"%PDF-1.4"), Fault::NotIdx { found: b"%PDF".to_vec() });
-    assert_eq!(fault_of(&idx_bytes(8, &[], &[])), Fault::NotIdx { found: vec![0, 0, 8, 0] });
+    assert_eq!(fault_of(&idx_bytes(8, &[3, 2], &[0; 7])), Fault::ArrayLength { expected: 6, found: 7 });
+    assert_eq!(fault_of(&[0, 0, 7, 1, 0, 0, 0, 0]), Fault::NotAnArray { found: vec![0, 0, 7, 1] });
+    assert_eq!(fault_of(b"%PDF-1.4"), Fault::NotAnArray { found: b"%PDF".to_vec() });
+    assert_eq!(fault_of(&idx_bytes(8, &[], &[])), Fault::NotAnArray { found: vec![0, 0, 8, 0] });
     assert_eq!(fault_of(&idx_bytes(8, &[0, 2], &[])), Fault::Empty);
     assert_eq!(
         fault_of(&idx_bytes(8, &[1, 3], &[0; 3])),
-        Fault::IdxShape { expected: vec![2], found: vec![3] }
+        Fault::ArrayShape { expected: vec![2], found: vec![3] }
     );
     // Promises of an exabyte take no memory.
     let huge = idx_bytes(8, &[u32::MAX, 2], &[0; 7]);
-    assert_eq!(fault_of(&huge), Fault::IdxLength { expected: 2 * u64::from(u32::MAX), found: 7 });
-    assert_eq!(fault_of(&gzip(&huge)), Fault::IdxLength { expected: 2 * u64::from(u32::MAX), found: 7 });
+    assert_eq!(fault_of(&huge), Fault::ArrayLength { expected: 2 * u64::from(u32::MAX), found: 7 });
+    assert_eq!(fault_of(&gzip(&huge)), Fault::ArrayLength { expected: 2 * u64::from(u32::MAX), found: 7 });
     let beyond = idx_bytes(14, &[u32::MAX, u32::MAX, 2], &[]);
-    assert!(matches!(fault("bad", &beyond, &[u32::MAX as usize * 2], None).fault, Fault::IdxTooLarge { .. }));
+    assert!(matches!(
+        fault("bad", &beyond, &[u32::MAX as usize * 2], None).fault,
+        Fault::ArrayTooLarge { .. }
+    ));
     let label = fault("labels", &idx_bytes(8, &[3], &[0, 1, 9]), &[], Some(9));
     assert_eq!(label.place.example, Some(2));
     assert!(
@@ -354,7 +358,7 @@ fn facts_say_what_is_in_a_file() {
     assert_eq!(inspect_csv(&path, Some(false), 0).unwrap().rows, 3);
 
     let labels = put(&folder, "labels", &idx_bytes(8, &[3], &[4, 0, 9]));
-    let facts = inspect_idx(&labels, 0).unwrap();
+    let facts = inspect_array(&labels, 0).unwrap();
     assert_eq!(facts.range, Some(Range { min: 0.0, max: 9.0, whole: true }));
     assert_eq!((facts.element, facts.sizes), (Element::U8, vec![3]));
 }
@@ -469,7 +473,7 @@ proptest::proptest! {
                 input.pass().unwrap().for_each(|batch| drop(batch.unwrap()));
             }
             drop(inspect_csv(&path, None, 0));
-            drop(inspect_idx(&path, 0));
+            drop(inspect_array(&path, 0));
         }
         let code = [8, 9, 11, 12, 13, 14][bytes.len() % 6];
         let path = put(&folder, "c", &[&[0, 0, code, 1, 0, 0, 0], &bytes[..]].concat());

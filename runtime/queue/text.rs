@@ -50,7 +50,7 @@ pub fn load(
         None => examples,
         Some(_) => columns.iter().map(Column::windows).min().unwrap_or(0),
     };
-    Ok(Dataset { examples, columns })
+    Ok(Dataset { examples, columns, left_out: Vec::new() })
 }
 
 fn is_whole(fields: &[TextField]) -> bool {

@@ -22,6 +22,8 @@ fn desk() -> Desk {
     let folder = support::tiny();
     std::fs::write(folder.path().join("named.csv"), "length,width,kind\n1,2,0\n3,4,1\n").unwrap();
     std::fs::write(folder.path().join("other.model"), "layer mine(x: f32[..]) {\n  return x\n}\n").unwrap();
+    let npz = support::root().join("tests/check/data/flowers.npz");
+    std::fs::copy(npz, folder.path().join("flowers.npz")).unwrap();
     let uri = uri(&folder.path().join("tiny.model"));
     Desk { client: Client::start(folder.path()), uri, version: 0, _folder: folder }
 }
@@ -145,6 +147,11 @@ fn data_lines_offer_sources_stages_fields_columns_and_paths() {
         &["kind", "length"],
         &["\"kind\""],
     );
+    for (typed, names) in [("array($0)", ["\"size\"", "\"kind\""]), ("array(\"$0\")", ["size", "kind"])] {
+        let source = format!("npz(\"flowers.npz\", x: {typed}) |> batch(2) //");
+        desk.offers("csv(\"tiny.csv\"", &source, &names, &["tiny"]);
+    }
+    desk.offers("all |> shuffle", "images(\"p\", x: $0) |> shuffle", &["picture", "folder"], &["dense"]);
     desk.offers("\"tiny.csv\"", "\"$0\"", &["tiny.csv", "named.csv"], &["tiny"]);
     desk.offers("model Tiny", "use \"$0\"\nmodel Tiny", &["other.model"], &["tiny.csv"]);
     desk.client.end();

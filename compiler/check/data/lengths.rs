@@ -16,7 +16,7 @@ type Lengths = Vec<(String, Vec<usize>)>;
 pub(super) fn is_sequence(draft: &Draft, field: &DraftField) -> bool {
     match field.from {
         From::Text { .. } | From::Numbers { .. } => draft.windows.is_none(),
-        From::Columns(_) | From::Array(_) => false,
+        From::Columns(_) | From::Array(..) | From::Picture | From::Folder { .. } => false,
     }
 }
 

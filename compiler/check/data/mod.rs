@@ -1,7 +1,9 @@
 //! `data` blocks: from expressions to recipes, held against the model's inputs and the facts about files.
 
+mod arrays;
 mod lengths;
 mod numbers;
+mod pictures;
 mod recipes;
 mod sources;
 mod stages;
@@ -28,8 +30,17 @@ pub enum Format {
         /// Whether the first row holds names, where the spec says so.
         header: Option<bool>,
     },
-    /// The format of the MNIST collection.
-    Idx,
+    /// Columns of numbers, one example a row.
+    Parquet,
+    /// One tensor: the format of the MNIST collection, or of numpy.
+    Array,
+    /// Tensors by name, as numpy packs them.
+    Npz,
+    /// A folder of pictures.
+    Pictures {
+        /// Whether each folder in it is a class.
+        classes: bool,
+    },
     /// A text in UTF-8.
     Text {
         /// What of it is read.
@@ -57,7 +68,11 @@ pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
     let units = units_of(loaded);
     let mut found = Vec::new();
     for expr in data_expressions(loaded) {
-        walk(expr, &mut |callee, args| sources_of(callee, args, &units, &mut found));
+        walk(expr, &mut |callee, args| {
+            sources_of(callee, args, &units, &mut found);
+            // In there, `array` names no file.
+            callee != "npz"
+        });
     }
     let source = |(key, span): (SourceKey, Span)| {
         let candidates = candidates(loaded, settings, &key);
@@ -100,6 +115,7 @@ pub(super) fn units_of(loaded: &Loaded) -> Vec<Unit> {
                 let named = args.iter().filter_map(|arg| lone_name(&arg.value));
                 units.extend(named.filter_map(|name| tokens::unit(&name.text)));
             }
+            true
         });
     }
     units.sort_unstable_by_key(|unit| *unit == Unit::Words);
@@ -113,8 +129,9 @@ fn candidates(loaded: &Loaded, settings: &Settings, key: &SourceKey) -> Vec<Path
     std::iter::once(beside).chain(settings.data.iter().map(|folder| folder.join(&key.path))).collect()
 }
 
-/// Every call by a name in an expression; operators that lean to the left are walked without recursion.
-fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument])) {
+/// Every call by a name in an expression, and what stands within it where `each` says so; operators that lean to the
+/// left are walked without recursion.
+fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument]) -> bool) {
     let mut at = expr;
     while let ExprKind::Binary { left, right, .. } = &at.kind {
         walk(right, each);
@@ -122,10 +139,9 @@ fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument])) {
     }
     match &at.kind {
         ExprKind::Paren(inner) => walk(inner, each),
-        ExprKind::Call { callee, args, .. } => {
-            if let Some(name) = lone_name(callee) {
-                each(&name.text, args);
-            }
+        ExprKind::Call { callee, args, .. }
+            if lone_name(callee).is_none_or(|name| each(&name.text, args)) =>
+        {
             args.iter().for_each(|arg| walk(&arg.value, each));
         }
         _ => {}
@@ -143,7 +159,12 @@ fn sources_of(callee: &str, args: &[Argument], units: &[Unit], found: &mut Vec<(
     let first = first_text(args);
     match (callee, first) {
         ("csv", Some((path, span))) => add(path, span, Format::Csv { header: header_of(args) }),
-        ("array", Some((path, span))) => add(path, span, Format::Idx),
+        ("parquet", Some((path, span))) => add(path, span, Format::Parquet),
+        ("array", Some((path, span))) => add(path, span, Format::Array),
+        ("npz", Some((path, span))) => add(path, span, Format::Npz),
+        ("images", Some((path, span))) => {
+            add(path, span, Format::Pictures { classes: pictures::has_classes(args) });
+        }
         ("text", Some((path, span))) => {
             add(path, span, Format::Text { part: text::part_of(args), units: units.to_vec() });
         }
@@ -184,20 +205,24 @@ pub(in crate::check) struct Draft {
     windows: Option<Windows>,
     /// Whether `pad` made all sequences equally long.
     padded: bool,
+    /// Whether pictures that cannot be read are left out.
+    skip: bool,
     /// The source.
     span: Span,
 }
 
 impl Draft {
     fn new(kind: DraftKind, fields: Vec<DraftField>, examples: Option<usize>, span: Span) -> Draft {
-        Draft { kind, fields, stages: Vec::new(), examples, windows: None, padded: false, span }
+        Draft { kind, fields, stages: Vec::new(), examples, windows: None, padded: false, skip: false, span }
     }
 }
 
 #[derive(Clone, Debug)]
 enum DraftKind {
     Csv { key: SourceKey, header: Option<bool> },
-    Idx,
+    Parquet { key: SourceKey },
+    Arrays,
+    Pictures { key: SourceKey },
     Text { key: SourceKey },
 }
 
@@ -217,7 +242,14 @@ struct DraftField {
 #[derive(Clone, Debug)]
 enum From {
     Columns(std::ops::Range<usize>),
-    Array(SourceKey),
+    /// An array: the file, or one by name in an npz file.
+    Array(SourceKey, Option<String>),
+    /// A picture.
+    Picture,
+    /// The number of the folder that it lies in; the folders, where they are known.
+    Folder {
+        classes: Option<Vec<String>>,
+    },
     /// A text; what it is made of, once that is said.
     Text {
         part: Part,
@@ -251,28 +283,30 @@ enum Flow {
 }
 
 /// Stages and sources that later versions have.
-const PLANNED: [&str; 14] = [
-    "images",
+const PLANNED: [&str; 2] = ["workers", "captions"];
+
+/// What can stand at the beginning of a data expression.
+const SOURCES: [&str; 7] = ["csv", "parquet", "idx", "npy", "npz", "images", "text"];
+
+/// What can stand after `|>`.
+const STAGES: [&str; 16] = [
+    "tokens",
+    "windows",
+    "skip",
+    "resize",
+    "crop",
     "random_crop",
     "flip",
     "whiten",
-    "skip",
-    "workers",
-    "npy",
-    "npz",
-    "parquet",
-    "captions",
-    "resize",
-    "crop",
-    "repeat",
+    "shuffle",
+    "split",
     "take",
+    "repeat",
+    "bucket",
+    "pad",
+    "batch",
+    "prefetch",
 ];
-
-/// What can stand at the beginning of a data expression.
-const SOURCES: [&str; 3] = ["csv", "idx", "text"];
-
-/// What can stand after `|>`.
-const STAGES: [&str; 8] = ["tokens", "windows", "shuffle", "split", "bucket", "pad", "batch", "prefetch"];
 
 /// Sources, and stages, for whoever lists them.
 pub(in crate::check) fn words() -> (&'static [&'static str], &'static [&'static str]) {
@@ -386,8 +420,10 @@ impl<'a> Checker<'a> {
             ExprKind::Call { callee, args, .. } => {
                 let name = lone_name(callee);
                 match name.map(|name| name.text.as_str()) {
-                    Some("csv") => self.csv(args, expr.span).map(Flow::One),
-                    Some("idx") => self.idx(args, expr.span).map(Flow::One),
+                    Some(source @ ("csv" | "parquet")) => self.csv(args, expr.span, source).map(Flow::One),
+                    Some(source @ ("idx" | "npy")) => self.arrays(args, expr.span, source).map(Flow::One),
+                    Some("npz") => self.npz(args, expr.span).map(Flow::One),
+                    Some("images") => self.images(args, expr.span).map(Flow::One),
                     Some("text") => self.text(args, expr.span).map(Flow::One),
                     Some(stage) if STAGES.contains(&stage) => {
                         let found = Diagnostic::error(

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::{
-    CsvField, IdxField, Longer, Origin, Recipe, Source, Stage, StageKind, TextContent, TextField, Tokens,
+    ArrayField, CsvField, Longer, Origin, PictureContent, PictureField, Recipe, Source, Stage, StageKind,
+    TextContent, TextField, Tokens,
 };
 
 use super::lengths::is_sequence;
@@ -33,6 +34,9 @@ impl<'a> Checker<'a> {
             StageKind::Batch { size } => Some(*size),
             StageKind::Shuffle { .. }
             | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_)
             | StageKind::Bucket { .. }
             | StageKind::Prefetch { .. } => None,
         })
@@ -49,7 +53,8 @@ impl<'a> Checker<'a> {
         span: Span,
     ) -> Option<Recipe> {
         let mut csv = Vec::new();
-        let mut idx = Vec::new();
+        let mut arrays = Vec::new();
+        let mut pictures = Vec::new();
         let mut text = Vec::new();
         let mut wrong = false;
         let lengths = self.lengths_stage(draft, feed, model);
@@ -70,6 +75,7 @@ impl<'a> Checker<'a> {
             };
             if self.check_values(draft, field, input, *classes).is_none()
                 || self.same_vocabulary(field, feed).is_none()
+                || !self.same_classes(field, feed)
             {
                 wrong = true;
                 continue;
@@ -89,9 +95,18 @@ impl<'a> Checker<'a> {
                         origin,
                     });
                 }
-                From::Array(key) => {
-                    let path = self.path(key);
-                    idx.push(IdxField { name, path, shape, dtype, arithmetic, classes, origin });
+                From::Array(key, member) => {
+                    let (path, member) = (self.path(key), member.clone());
+                    arrays.push(ArrayField { name, path, member, shape, dtype, arithmetic, classes, origin });
+                }
+                From::Picture => {
+                    let Ok(shape) = <[usize; 3]>::try_from(shape) else { continue };
+                    let content = PictureContent::Pixels { shape, arithmetic };
+                    pictures.push(PictureField { name, content, dtype, origin });
+                }
+                From::Folder { .. } => {
+                    let content = PictureContent::Folder { classes };
+                    pictures.push(PictureField { name, content, dtype, origin });
                 }
                 From::Text { part, tokens } => {
                     let Some(tokens) = tokens else { continue };
@@ -115,7 +130,15 @@ impl<'a> Checker<'a> {
                 let origin = self.data_origin(draft.span);
                 Source::Csv { path: self.path(key), header: *header, fields: csv, origin }
             }
-            DraftKind::Idx => Source::Idx { fields: idx },
+            DraftKind::Parquet { key } => {
+                let origin = self.data_origin(draft.span);
+                Source::Parquet { path: self.path(key), fields: csv, origin }
+            }
+            DraftKind::Arrays => Source::Arrays { fields: arrays },
+            DraftKind::Pictures { key } => {
+                let origin = self.data_origin(draft.span);
+                Source::Pictures { path: self.path(key), fields: pictures, skip: draft.skip, origin }
+            }
             DraftKind::Text { key } => {
                 let origin = self.data_origin(draft.span);
                 Source::Text { path: self.path(key), fields: text, windows: draft.windows, origin }
@@ -219,6 +242,17 @@ impl<'a> Checker<'a> {
             })
             .and_then(|name| draft.fields.iter().find(|field| field.name == name));
         if let Some(field) = meant {
+            // A picture's field has no name where none is written.
+            let unwritten = field.name_span.start == field.name_span.end;
+            if unwritten {
+                let text = format!(", {}: picture", input.name);
+                let found = Diagnostic::error(Code::DataMismatch, field.span, message)
+                    .label(input.span, format!("`{}` is {}", input.name, input.ty))
+                    .help(format!("name the field: `{}: picture`", input.name))
+                    .edit(field.name_span, text);
+                self.report(found);
+                return;
+            }
             let found = Diagnostic::error(Code::DataMismatch, field.name_span, message)
                 .label(input.span, format!("`{}` is {}", input.name, input.ty))
                 .label(span, "fed from here")
@@ -273,6 +307,9 @@ impl<'a> Checker<'a> {
             self.report(found);
             return None;
         }
+        if matches!(field.from, From::Picture) {
+            return self.picture_fits(draft, field, input, bound);
+        }
         match (&field.shape, draft.windows) {
             (Some(shape), _) => self.shape_fits(field, &shape.clone(), input, 1, bound),
             (None, Some(windows)) => self.shape_fits(field, &[windows.length], input, 1, bound),
@@ -289,7 +326,7 @@ impl<'a> Checker<'a> {
     }
 
     /// That examples of `shape` are what an input takes from its axis `from` on.
-    fn shape_fits(
+    pub(super) fn shape_fits(
         &mut self,
         field: &DraftField,
         shape: &[usize],
@@ -320,10 +357,13 @@ impl<'a> Checker<'a> {
             let mut found = Diagnostic::error(Code::DataMismatch, field.shape_span, message)
                 .label(input.span, format!("`{}` is {}", input.name, input.ty));
             found = match &field.from {
-                From::Columns(_) | From::Array(_) if same_count => {
+                From::Columns(_) | From::Array(..) if same_count => {
                     found.help(format!("write `as: {wanted}`"))
                 }
                 From::Numbers { .. } => found.help(format!("write `each: {wanted}`")),
+                From::Picture => {
+                    found.help("let the last of `resize` and `crop` make the size that the model takes")
+                }
                 From::Columns(columns) if matches!(axes, [axis] if axis.size.known().is_some()) => {
                     let end = axes[0].size.known().map_or(0, |n| columns.start + n as usize);
                     let n = end - columns.start;
@@ -332,7 +372,7 @@ impl<'a> Checker<'a> {
                         "take {n} columns, as in `columns({start}..{end})`, or give the input another size"
                     ))
                 }
-                From::Columns(_) | From::Array(_) | From::Text { .. } => {
+                From::Columns(_) | From::Array(..) | From::Folder { .. } | From::Text { .. } => {
                     found.help("make the two shapes equal: nothing is reshaped silently")
                 }
             };
@@ -452,7 +492,7 @@ impl<'a> Checker<'a> {
         classes: Option<(u64, Span)>,
     ) -> Option<()> {
         let range = match (&field.from, &draft.kind) {
-            (From::Columns(columns), DraftKind::Csv { key, .. }) => {
+            (From::Columns(columns), DraftKind::Csv { key, .. } | DraftKind::Parquet { key }) => {
                 let Some(Ok(SourceFacts { content: Content::Csv(csv), .. })) = self.facts.sources.get(key)
                 else {
                     return Some(());
@@ -478,12 +518,7 @@ impl<'a> Checker<'a> {
                 let columns = csv.columns.get(columns.clone()).unwrap_or_default();
                 let whole = columns.iter().filter_map(|column| column.range).all(|range| range.whole);
                 if !whole && !input.ty.dtype.is_float() && field.arithmetic.is_empty() {
-                    let message =
-                        format!("`{}` is {}, and the data are not whole numbers", input.name, input.ty.dtype);
-                    let found = Diagnostic::error(Code::DataMismatch, field.span, message)
-                        .label(input.span, format!("`{}` is {}", input.name, input.ty))
-                        .help("make the input f32, or take another column");
-                    self.report(found);
+                    self.not_whole(field, input);
                     return None;
                 }
                 columns
@@ -492,17 +527,28 @@ impl<'a> Checker<'a> {
                     .map(|range| (range.min, range.max))
                     .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
             }
-            (From::Array(key), _) => match self.facts.sources.get(key) {
-                Some(Ok(SourceFacts { content: Content::Idx(idx), .. })) => {
-                    idx.range.map(|range| (range.min, range.max))
+            (From::Array(key, member), _) => {
+                let range = self.array_facts(key, member.as_deref()).and_then(|facts| facts.range);
+                if let Some(range) = range
+                    && !range.whole
+                    && !input.ty.dtype.is_float()
+                    && field.arithmetic.is_empty()
+                {
+                    self.not_whole(field, input);
+                    return None;
                 }
-                Some(Ok(_) | Err(_)) | None => None,
-            },
+                range.map(|range| (range.min, range.max))
+            }
+            (From::Picture, _) => None,
+            (From::Folder { classes }, _) => {
+                classes.as_ref().map(|classes| (0.0, classes.len().saturating_sub(1) as f64))
+            }
             (From::Text { tokens, .. }, _) => {
                 let size = tokens.as_ref().and_then(|tokens| tokens.size);
                 return self.vocabulary_fits(field, size, classes);
             }
-            (From::Columns(_), DraftKind::Idx | DraftKind::Text { .. }) | (From::Numbers { .. }, _) => None,
+            (From::Columns(_), DraftKind::Arrays | DraftKind::Pictures { .. } | DraftKind::Text { .. })
+            | (From::Numbers { .. }, _) => None,
         };
         let (Some((min, max)), Some((classes, loss))) = (range, classes) else { return Some(()) };
         let calculate = |x: f64| field.arithmetic.iter().fold(x, |x, (how, n)| how.apply(x, *n));
@@ -527,6 +573,14 @@ impl<'a> Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    fn not_whole(&mut self, field: &DraftField, input: &Input) {
+        let message = format!("`{}` is {}, and the data are not whole numbers", input.name, input.ty.dtype);
+        let found = Diagnostic::error(Code::DataMismatch, field.span, message)
+            .label(input.span, format!("`{}` is {}", input.name, input.ty))
+            .help("make the input f32, or take another column");
+        self.report(found);
+    }
+
     /// That a loss tells as many classes apart as the vocabulary of its label has.
     fn vocabulary_fits(
         &mut self,

@@ -29,27 +29,34 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub(super) fn csv(&mut self, args: &'a [Argument], span: Span) -> Option<Draft> {
+    /// `csv(…)` and `parquet(…)`: columns of numbers.
+    pub(super) fn csv(&mut self, args: &'a [Argument], span: Span, source: &str) -> Option<Draft> {
         let Some((path, path_span)) = first_text(args) else {
-            let found = Diagnostic::error(Code::MissingArgument, span, "`csv` needs the path of a file")
-                .help("write `csv(\"file.csv\", name: column(0))`");
+            let message = format!("`{source}` needs the path of a file");
+            let found = Diagnostic::error(Code::MissingArgument, span, message)
+                .help(format!("write `{source}(\"file.{source}\", name: column(0))`"));
             self.report(found);
             return None;
         };
-        let format = Format::Csv { header: header_of(args) };
+        let is_csv = source == "csv";
+        let format = if is_csv { Format::Csv { header: header_of(args) } } else { Format::Parquet };
         let key = SourceKey { file: path_span.file, path: path.to_string(), format };
         let columns = self.facts(&key, path_span).and_then(|facts| match &facts.content {
             Content::Csv(csv) => Some(csv),
-            Content::Idx(_) | Content::Text(_) | Content::Tokenizer(_) => None,
+            Content::Array(_)
+            | Content::Npz(_)
+            | Content::Pictures(_)
+            | Content::Text(_)
+            | Content::Tokenizer(_) => None,
         });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;
         for arg in args {
             let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, path_span, "csv");
+                wrong |= !self.is_path(arg, path_span, source);
                 continue;
             };
-            if name.text == "header" && matches!(arg.value.kind, ExprKind::Bool(_)) {
+            if is_csv && name.text == "header" && matches!(arg.value.kind, ExprKind::Bool(_)) {
                 continue;
             }
             match self.csv_field(name, &arg.value, columns.map(|csv| csv.columns.as_slice())) {
@@ -58,13 +65,14 @@ impl<'a> Checker<'a> {
             }
         }
         if fields.is_empty() && !wrong {
-            let found =
-                Diagnostic::error(Code::MissingArgument, span, "`csv` makes no fields of its columns")
-                    .help("name some: `x: columns(0..4), label: column(4)`");
+            let message = format!("`{source}` makes no fields of its columns");
+            let found = Diagnostic::error(Code::MissingArgument, span, message)
+                .help("name some: `x: columns(0..4), label: column(4)`");
             self.report(found);
             return None;
         }
-        let kind = DraftKind::Csv { key, header: header_of(args) };
+        let kind =
+            if is_csv { DraftKind::Csv { key, header: header_of(args) } } else { DraftKind::Parquet { key } };
         let examples = columns.map(|csv| csv.rows);
         (!wrong).then(|| Draft::new(kind, fields, examples, span))
     }
@@ -352,107 +360,13 @@ impl<'a> Checker<'a> {
         }
         Some(None)
     }
-
-    pub(super) fn idx(&mut self, args: &'a [Argument], span: Span) -> Option<Draft> {
-        let mut fields: Vec<DraftField> = Vec::new();
-        let mut wrong = false;
-        let mut examples: Option<(usize, Span)> = None;
-        for arg in args {
-            let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, span, "idx");
-                continue;
-            };
-            match self.idx_field(name, &arg.value) {
-                Some((field, count)) => {
-                    if let (Some((first, first_span)), Some(count)) = (examples, count)
-                        && first != count
-                    {
-                        let message =
-                            format!("`{}` has {count} examples, and the first field has {first}", name.text);
-                        let found = Diagnostic::error(Code::DataMismatch, field.span, message)
-                            .label(first_span, format!("{first} examples"));
-                        self.report(found);
-                        wrong = true;
-                    }
-                    examples = examples.or(count.map(|count| (count, field.span)));
-                    self.add_field(field, &mut fields);
-                }
-                None => wrong = true,
-            }
-        }
-        if fields.is_empty() && !wrong {
-            let found = Diagnostic::error(Code::MissingArgument, span, "`idx` has no fields").help(
-                "name some: `image: array(\"images-idx3-ubyte.gz\"), label: array(\"labels-idx1-ubyte.gz\")`",
-            );
-            self.report(found);
-            return None;
-        }
-        let examples = examples.map(|(count, _)| count);
-        (!wrong).then(|| Draft::new(DraftKind::Idx, fields, examples, span))
-    }
-
-    pub(super) fn idx_field(
-        &mut self,
-        name: &'a Ident,
-        expr: &'a Expr,
-    ) -> Option<(DraftField, Option<usize>)> {
-        let (call, arithmetic) = self.arithmetic(expr)?;
-        let args = match &call.kind {
-            ExprKind::Call { callee, args, .. }
-                if lone_name(callee).is_some_and(|name| name.text == "array") =>
-            {
-                args
-            }
-            _ => {
-                self.no_field(call, "`array(\"file\")`");
-                return None;
-            }
-        };
-        let Some((path, path_span)) = first_text(args) else {
-            let message = "`array` needs the path of a file";
-            self.report(Diagnostic::error(Code::MissingArgument, call.span, message));
-            return None;
-        };
-        let key = SourceKey { file: path_span.file, path: path.to_string(), format: Format::Idx };
-        let sizes = self.facts(&key, path_span).and_then(|facts| match &facts.content {
-            Content::Idx(idx) => Some(idx.sizes.clone()),
-            Content::Csv(_) | Content::Text(_) | Content::Tokenizer(_) => None,
-        });
-        let own = sizes.as_ref().map(|sizes| sizes.get(1..).unwrap_or_default().to_vec());
-        let (shape, shape_span) = match self.shape_argument(args)? {
-            Some((shape, at)) => {
-                let elements: usize = shape.iter().product();
-                if let Some(own) = &own
-                    && own.iter().product::<usize>() != elements
-                {
-                    let message = format!("the file's examples are {own:?}, which does not make {shape:?}");
-                    let found = Diagnostic::error(Code::DataMismatch, at, message)
-                        .label(path_span, format!("examples of {own:?}"));
-                    self.report(found);
-                    return None;
-                }
-                (Some(shape), at)
-            }
-            None => (own, call.span),
-        };
-        let field = DraftField {
-            name: name.text.clone(),
-            name_span: name.span,
-            from: From::Array(key),
-            shape,
-            shape_span,
-            arithmetic,
-            span: name.span.to(expr.span),
-        };
-        Some((field, sizes.and_then(|sizes| sizes.first().copied())))
-    }
 }
 
 pub(super) fn first_value(args: &[Argument]) -> Option<&Expr> {
     args.iter().find(|arg| matches!(arg.name, ArgumentName::None)).map(|arg| &arg.value)
 }
 
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     const MOST: usize = 8;
     let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
     if names.len() > MOST { format!("{shown}, …") } else { shown }

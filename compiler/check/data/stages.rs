@@ -32,6 +32,22 @@ impl<'a> Checker<'a> {
                 let batches = self.one_count(args, expr.span, "prefetch", "the number of batches")?;
                 vec![StageKind::Prefetch { batches }]
             }
+            "take" => {
+                let count = self.one_count(args, expr.span, "take", "the number of examples")?;
+                vec![StageKind::Take { count }]
+            }
+            "repeat" => {
+                let times = self.one_count(args, expr.span, "repeat", "how many times")?;
+                vec![StageKind::Repeat { times }]
+            }
+            "resize" | "crop" | "random_crop" | "flip" | "whiten" => {
+                let draft = self.one_part(flow?, expr.span)?;
+                return self.picture_stage(draft, name, args, expr.span).map(Flow::One);
+            }
+            "skip" => {
+                let draft = self.one_part(flow?, expr.span)?;
+                return self.skip(draft, name, args, expr.span).map(Flow::One);
+            }
             "tokens" | "windows" | "bucket" | "pad" => {
                 let draft = self.one_part(flow?, expr.span)?;
                 let draft = match name.text.as_str() {
@@ -58,6 +74,16 @@ impl<'a> Checker<'a> {
         self.order(&draft, &kinds[0], expr.span)?;
         let with = |kind: StageKind| {
             let mut next = draft.clone();
+            next.examples = match kind {
+                StageKind::Take { count } => next.examples.map(|examples| examples.min(count)),
+                StageKind::Repeat { times } => next.examples.and_then(|n| n.checked_mul(times)),
+                StageKind::Shuffle { .. }
+                | StageKind::Split { .. }
+                | StageKind::Picture(_)
+                | StageKind::Bucket { .. }
+                | StageKind::Batch { .. }
+                | StageKind::Prefetch { .. } => next.examples,
+            };
             next.stages.push((kind, expr.span));
             next
         };
@@ -288,7 +314,12 @@ impl<'a> Checker<'a> {
         let prefetch = draft.stages.iter().find(|(kind, _)| matches!(kind, StageKind::Prefetch { .. }));
         let (message, first) = match (kind, batch, prefetch) {
             (
-                StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. },
+                StageKind::Shuffle { .. }
+                | StageKind::Split { .. }
+                | StageKind::Take { .. }
+                | StageKind::Repeat { .. }
+                | StageKind::Picture(_)
+                | StageKind::Bucket { .. },
                 Some((_, at)),
                 _,
             ) => ("this works on examples, and they are in batches already", *at),
@@ -317,13 +348,18 @@ impl<'a> Checker<'a> {
                 let before = self.written(Span { start: first.end, end: span.start, ..span });
                 if before == "|>" { found.edit(Span { start: first.end, ..span }, "") } else { found }
             }
-            StageKind::Shuffle { .. } | StageKind::Split { .. } | StageKind::Bucket { .. } => {
+            StageKind::Shuffle { .. }
+            | StageKind::Split { .. }
+            | StageKind::Take { .. }
+            | StageKind::Repeat { .. }
+            | StageKind::Picture(_)
+            | StageKind::Bucket { .. } => {
                 found = found.help("move it before `batch`");
                 let near = first.file == span.file && first.end < span.start && {
                     let between = self.written(Span { start: first.end, end: span.start, ..span });
                     !between.contains('\n')
                 };
-                let moves = matches!(kind, StageKind::Shuffle { .. });
+                let moves = !matches!(kind, StageKind::Split { .. } | StageKind::Bucket { .. });
                 if near && moves { found.edit(first, two).edit(span, one) } else { found }
             }
         };

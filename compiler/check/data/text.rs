@@ -33,7 +33,11 @@ impl<'a> Checker<'a> {
         let key = SourceKey { file: path_span.file, path: path.to_string(), format };
         let facts = self.facts(&key, path_span).and_then(|facts| match &facts.content {
             Content::Text(text) => Some(text),
-            Content::Csv(_) | Content::Idx(_) | Content::Tokenizer(_) => None,
+            Content::Csv(_)
+            | Content::Array(_)
+            | Content::Npz(_)
+            | Content::Pictures(_)
+            | Content::Tokenizer(_) => None,
         });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;
@@ -86,7 +90,7 @@ impl<'a> Checker<'a> {
         };
         let part = match &from {
             From::Text { part, .. } | From::Numbers { part, .. } => *part,
-            From::Columns(_) | From::Array(_) => return None,
+            From::Columns(_) | From::Array(..) | From::Picture | From::Folder { .. } => return None,
         };
         if std::mem::discriminant(&part) != std::mem::discriminant(&whole) {
             let found = Diagnostic::error(
@@ -220,9 +224,12 @@ impl<'a> Checker<'a> {
         let stride = stride.unwrap_or(length);
         let steps = draft.fields.iter().find_map(|field| match &field.from {
             From::Text { tokens: Some(tokens), .. } => tokens.longest,
-            From::Text { tokens: None, .. } | From::Numbers { .. } | From::Columns(_) | From::Array(_) => {
-                None
-            }
+            From::Text { tokens: None, .. }
+            | From::Numbers { .. }
+            | From::Columns(_)
+            | From::Array(..)
+            | From::Picture
+            | From::Folder { .. } => None,
         });
         if let Some(steps) = steps
             && steps < length

@@ -203,7 +203,13 @@ impl<'a> Checker<'a> {
         let known = self.facts.sources.contains_key(&key);
         let size = match self.facts(&key, span).map(|facts| &facts.content) {
             Some(Content::Tokenizer(size)) => Some(*size),
-            Some(Content::Csv(_) | Content::Idx(_) | Content::Text(_)) => None,
+            Some(
+                Content::Csv(_)
+                | Content::Array(_)
+                | Content::Npz(_)
+                | Content::Pictures(_)
+                | Content::Text(_),
+            ) => None,
             // Said already, where anything is known of it.
             None if known => return None,
             None => None,
@@ -316,7 +322,9 @@ impl<'a> Checker<'a> {
 fn text_part(from: &From) -> Option<Part> {
     match from {
         From::Text { part, .. } => Some(*part),
-        From::Columns(_) | From::Array(_) | From::Numbers { .. } => None,
+        From::Columns(_) | From::Array(..) | From::Picture | From::Folder { .. } | From::Numbers { .. } => {
+            None
+        }
     }
 }
 
@@ -331,7 +339,9 @@ fn cell(part: Part) -> usize {
 pub(super) fn tokens_of(from: &From) -> Option<&Tokenized> {
     match from {
         From::Text { tokens, .. } => tokens.as_ref(),
-        From::Columns(_) | From::Array(_) | From::Numbers { .. } => None,
+        From::Columns(_) | From::Array(..) | From::Picture | From::Folder { .. } | From::Numbers { .. } => {
+            None
+        }
     }
 }
 

@@ -172,7 +172,7 @@ const ITEMS: [&str; 9] =
     ["use", "model", "layer", "devices", "cluster", "place", "replicas", "data", "train"];
 
 /// Sources whose fields are made in different ways.
-const SOURCES: [&str; 3] = ["csv", "idx", "text"];
+const SOURCES: [&str; 7] = ["csv", "parquet", "idx", "npy", "npz", "images", "text"];
 
 impl Cursor<'_> {
     fn word(&self, token: &Token) -> &str {

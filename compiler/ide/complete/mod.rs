@@ -371,7 +371,12 @@ impl Writer<'_> {
                 self.columns(call, false);
                 self.words(&["as: "], 1);
             }
-            "shuffle" => self.words(&["seed: "], 0),
+            "array" => {
+                self.arrays(call);
+                self.words(&["as: "], 1);
+            }
+            "shuffle" | "random_crop" | "flip" => self.words(&["seed: "], 0),
+            "skip" => self.words(&["bad"], 0),
             "split" => self.words(&["at: "], 0),
             "batch" => self.words(&["total: "], 1),
             "windows" => self.words(&["stride: "], 0),
@@ -396,8 +401,9 @@ impl Writer<'_> {
             }
             _ if call.named.is_some() => {
                 let words: &[&str] = match call.source.as_deref() {
-                    Some("csv") => &["columns", "column"],
-                    Some("idx") => &["array"],
+                    Some("csv" | "parquet") => &["columns", "column"],
+                    Some("idx" | "npy" | "npz") => &["array"],
+                    Some("images") => &["picture", "folder"],
                     Some("text") => &["column", "numbers", "line", "whole"],
                     _ => &["columns", "column", "array", "numbers"],
                 };
@@ -431,7 +437,11 @@ impl Writer<'_> {
         let facts = self.study.analysis.facts.sources.iter().filter(|(key, _)| this(key));
         let csv = facts.filter_map(|(_, facts)| match &facts.as_ref().ok()?.content {
             Content::Csv(csv) => Some(csv),
-            Content::Idx(_) | Content::Text(_) | Content::Tokenizer(_) => None,
+            Content::Array(_)
+            | Content::Npz(_)
+            | Content::Pictures(_)
+            | Content::Text(_)
+            | Content::Tokenizer(_) => None,
         });
         let Some(csv) = csv.into_iter().next() else { return };
         if !quoted {
@@ -450,11 +460,40 @@ impl Writer<'_> {
         }
     }
 
-    /// Inside quotes: the name of a column. Paths of files are the caller's business.
+    /// The arrays of the npz file that the call around is about.
+    fn arrays(&mut self, call: &Call) {
+        let Some(path) = &call.path else { return };
+        let sources = &self.study.analysis.facts.sources;
+        let facts = sources.iter().filter(|(key, _)| key.file == self.file && key.path == *path);
+        let npz = facts.filter_map(|(_, facts)| match &facts.as_ref().ok()?.content {
+            Content::Npz(npz) => Some(npz),
+            Content::Csv(_)
+            | Content::Array(_)
+            | Content::Pictures(_)
+            | Content::Text(_)
+            | Content::Tokenizer(_) => None,
+        });
+        let Some(npz) = npz.into_iter().next() else { return };
+        for (name, facts) in npz.arrays.clone() {
+            let detail = match facts {
+                Ok(facts) => format!("{:?} of {:?}", facts.sizes, facts.element),
+                Err(fault) => fault.to_string(),
+            };
+            self.add(&format!("\"{name}\""), Some(SymbolKind::Field), Some(detail), None, 0);
+        }
+    }
+
+    /// Inside quotes: the name of a column or an array. Paths of files are the caller's business.
     fn in_text(&mut self, call: Option<&Call>) {
-        let Some(call) = call.filter(|call| call.callee == "column") else { return };
+        let Some(call) = call.filter(|call| matches!(call.callee.as_str(), "column" | "array")) else {
+            return;
+        };
         let before = self.found.len();
-        self.columns(call, true);
+        if call.callee == "array" {
+            self.arrays(call)
+        } else {
+            self.columns(call, true)
+        }
         self.found.retain(|item| item.text.starts_with('"'));
         for item in &mut self.found[before..] {
             item.text = item.text.trim_matches('"').to_string();

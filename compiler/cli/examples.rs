@@ -1,0 +1,298 @@
+//! Files of new examples: what a run is fed with, from files of any kind that `--data` names.
+
+use std::path::{Path, PathBuf};
+
+use strata::run::Run;
+use strata::types::DType;
+use strata_runtime::queue::{
+    Arithmetic, ArrayField, CsvField, JsonField, Longer, Origin, PictureContent, PictureStep, Recipe, Source,
+    Stage, StageKind, inspect_csv, inspect_npz, inspect_parquet,
+};
+
+use crate::messages::Failure;
+
+/// Batches of this size; results do not depend on it.
+const BATCH: usize = 256;
+
+/// How a file is written, as its name ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Csv,
+    Array,
+    Npz,
+    Json,
+    Parquet,
+    /// It does not say.
+    Other,
+}
+
+fn kind(file: &str) -> Kind {
+    let plain = file.strip_suffix(".gz").unwrap_or(file);
+    let ending = Path::new(plain).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("csv") => Kind::Csv,
+        Some("npy" | "idx") => Kind::Array,
+        Some("npz") => Kind::Npz,
+        Some("parquet") => Kind::Parquet,
+        Some("json" | "jsonl" | "ndjson") => Kind::Json,
+        Some(_) | None => Kind::Other,
+    }
+}
+
+/// One input that is needed, as the feed makes it.
+struct Wanted {
+    name: String,
+    shape: Vec<usize>,
+    dtype: DType,
+    arithmetic: Vec<(Arithmetic, f64)>,
+    classes: Option<u64>,
+    origin: Origin,
+}
+
+/// What the run is fed with, from other files and without what a prediction does not need. `option` is what the files
+/// were given by.
+pub fn recipe(files: &[String], run: &Run, needed: &[&str], option: &str) -> Result<Recipe, Failure> {
+    let feed = &run.feed.source;
+    let source = if matches!(feed, Source::Text { .. }) {
+        text(files, feed, needed, option)?
+    } else {
+        numbers(files, feed, needed, option)?
+    };
+    let mut stages = Vec::new();
+    if let Source::Pictures { .. } = &source {
+        stages = pictures(&run.feed.stages);
+    } else if run.feed.stages.iter().any(is_white) && needed_pictures(run, needed) {
+        let text = "the feed whitens its pictures, which numbers in a file do not go through";
+        return Err(Failure::Usage(format!("{text}: give pictures, by {option} FOLDER")));
+    }
+    if source.fields().iter().any(|field| field.shape.contains(&None)) {
+        stages.push(last_bucket(run, needed));
+    }
+    stages.push(Stage { kind: StageKind::Batch { size: BATCH }, origin: 0 });
+    Ok(Recipe { source, stages })
+}
+
+fn is_white(stage: &Stage) -> bool {
+    matches!(stage.kind, StageKind::Picture(PictureStep::Whiten))
+}
+
+fn needed_pictures(run: &Run, needed: &[&str]) -> bool {
+    let Source::Pictures { fields, .. } = &run.feed.source else { return false };
+    fields.iter().any(|field| {
+        needed.contains(&field.name.as_str()) && matches!(field.content, PictureContent::Pixels { .. })
+    })
+}
+
+/// What happens to the feed's pictures, without chance: pieces from the middle, none mirrored.
+fn pictures(stages: &[Stage]) -> Vec<Stage> {
+    let step = |stage: &Stage| {
+        let StageKind::Picture(step) = &stage.kind else { return None };
+        let step = match step {
+            PictureStep::RandomCrop { height, width, .. } => {
+                PictureStep::Crop { height: *height, width: *width }
+            }
+            PictureStep::Flip { .. } => return None,
+            PictureStep::Resize(_) | PictureStep::Crop { .. } | PictureStep::Whiten => step.clone(),
+        };
+        Some(Stage { kind: StageKind::Picture(step), origin: stage.origin })
+    };
+    stages.iter().filter_map(step).collect()
+}
+
+/// A text, read as the feed reads its own.
+fn text(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Result<Source, Failure> {
+    let mut source = feed.clone();
+    if let Source::Text { path, fields, .. } = &mut source {
+        fields.retain(|field| needed.contains(&field.name.as_str()));
+        match files {
+            [file] => *path = PathBuf::from(file),
+            [] | [..] => return Err(Failure::Usage(format!("expected one text: {option} FILE"))),
+        }
+    }
+    Ok(source)
+}
+
+/// Numbers, from whatever the file holds them in.
+fn numbers(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Result<Source, Failure> {
+    let wanted = wanted(feed, needed);
+    let [only] = files else { return arrays(files, wanted, option) };
+    match kind(only) {
+        Kind::Csv => columns(only, feed, needed, wanted, false),
+        Kind::Parquet => columns(only, feed, needed, wanted, true),
+        Kind::Npz => npz(only, wanted),
+        Kind::Json => Ok(Source::Json { path: only.into(), fields: json(wanted), origin: 0 }),
+        Kind::Array => arrays(files, wanted, option),
+        Kind::Other => match feed {
+            Source::Csv { .. } => columns(only, feed, needed, wanted, false),
+            Source::Parquet { .. } => columns(only, feed, needed, wanted, true),
+            Source::Pictures { fields, .. } => {
+                let mut fields = fields.clone();
+                fields.retain(|field| needed.contains(&field.name.as_str()));
+                Ok(Source::Pictures { path: only.into(), fields, skip: false, origin: 0 })
+            }
+            Source::Arrays { .. } | Source::Json { .. } | Source::Text { .. } => {
+                arrays(files, wanted, option)
+            }
+        },
+    }
+}
+
+/// The inputs that are needed, in the order of the model's.
+fn wanted(feed: &Source, needed: &[&str]) -> Vec<Wanted> {
+    let all: Vec<Wanted> = match feed {
+        Source::Csv { fields, .. } | Source::Parquet { fields, .. } => fields
+            .iter()
+            .map(|f| Wanted {
+                name: f.name.clone(),
+                shape: f.shape.clone(),
+                dtype: f.dtype,
+                arithmetic: f.arithmetic.clone(),
+                classes: f.classes,
+                origin: f.origin,
+            })
+            .collect(),
+        Source::Arrays { fields } => fields
+            .iter()
+            .map(|f| Wanted {
+                name: f.name.clone(),
+                shape: f.shape.clone(),
+                dtype: f.dtype,
+                arithmetic: f.arithmetic.clone(),
+                classes: f.classes,
+                origin: f.origin,
+            })
+            .collect(),
+        Source::Json { fields, .. } => fields
+            .iter()
+            .map(|f| Wanted {
+                name: f.name.clone(),
+                shape: f.shape.clone(),
+                dtype: f.dtype,
+                arithmetic: f.arithmetic.clone(),
+                classes: f.classes,
+                origin: f.origin,
+            })
+            .collect(),
+        Source::Pictures { fields, .. } => fields
+            .iter()
+            .map(|f| {
+                let (shape, arithmetic, classes) = match &f.content {
+                    PictureContent::Pixels { shape, arithmetic } => {
+                        (shape.to_vec(), arithmetic.clone(), None)
+                    }
+                    PictureContent::Folder { classes } => (Vec::new(), Vec::new(), *classes),
+                };
+                Wanted { name: f.name.clone(), shape, dtype: f.dtype, arithmetic, classes, origin: f.origin }
+            })
+            .collect(),
+        Source::Text { .. } => Vec::new(),
+    };
+    all.into_iter().filter(|field| needed.contains(&field.name.as_str())).collect()
+}
+
+/// The feed's columns of a csv or parquet file; for another feed, all of a row: the inputs side by side.
+fn columns(
+    file: &str,
+    feed: &Source,
+    needed: &[&str],
+    wanted: Vec<Wanted>,
+    parquet: bool,
+) -> Result<Source, Failure> {
+    let path = PathBuf::from(file);
+    let source = |header, fields, origin| {
+        if parquet {
+            Source::Parquet { path: path.clone(), fields, origin }
+        } else {
+            Source::Csv { path: path.clone(), header, fields, origin }
+        }
+    };
+    let own = match feed {
+        Source::Csv { header, fields, origin, .. } => Some((*header, fields, *origin)),
+        Source::Parquet { fields, origin, .. } => Some((None, fields, *origin)),
+        Source::Arrays { .. } | Source::Json { .. } | Source::Pictures { .. } | Source::Text { .. } => None,
+    };
+    if let Some((header, fields, origin)) = own {
+        let mut fields = fields.clone();
+        fields.retain(|field| needed.contains(&field.name.as_str()));
+        return Ok(source(header, fields, origin));
+    }
+    let facts = if parquet { inspect_parquet(&path, 0) } else { inspect_csv(&path, None, 0) };
+    let facts = facts.map_err(|e| Failure::Message(e.to_string()))?;
+    let width = |field: &Wanted| field.shape.iter().product::<usize>();
+    let total: usize = wanted.iter().map(width).sum();
+    if facts.columns.len() != total {
+        let parts: Vec<String> = wanted.iter().map(|f| format!("{} of `{}`", width(f), f.name)).collect();
+        return Err(Failure::Message(format!(
+            "{file}: expected rows of {total} numbers ({}), found {} columns",
+            parts.join(", then "),
+            facts.columns.len()
+        )));
+    }
+    let mut next = 0;
+    let fields = wanted.into_iter().map(|field| {
+        let columns = next..next + width(&field);
+        next = columns.end;
+        let Wanted { name, shape, dtype, arithmetic, classes, origin } = field;
+        CsvField { name, columns, shape, dtype, arithmetic, classes, origin }
+    });
+    Ok(source(None, fields.collect(), 0))
+}
+
+fn json(wanted: Vec<Wanted>) -> Vec<JsonField> {
+    let field = |wanted: Wanted| {
+        let Wanted { name, shape, dtype, arithmetic, classes, origin } = wanted;
+        JsonField { name, shape, dtype, arithmetic, classes, origin }
+    };
+    wanted.into_iter().map(field).collect()
+}
+
+fn array(wanted: Wanted, path: PathBuf, member: Option<String>) -> ArrayField {
+    let Wanted { name, shape, dtype, arithmetic, classes, origin } = wanted;
+    ArrayField { name, path, member, shape, dtype, arithmetic, classes, origin }
+}
+
+/// A file for each input: `image=a.npy`, or without a name where there is only one.
+fn arrays(files: &[String], wanted: Vec<Wanted>, option: &str) -> Result<Source, Failure> {
+    let single = (wanted.len() == 1 && files.len() == 1).then(|| files[0].clone());
+    let mut fields = Vec::new();
+    for field in wanted {
+        let prefix = format!("{}=", field.name);
+        let named = files.iter().find_map(|file| file.strip_prefix(&prefix).map(str::to_string));
+        let Some(file) = named.or(single.clone()) else {
+            let text = format!("no file for the input `{0}`: {option} {0}=FILE", field.name);
+            return Err(Failure::Usage(text));
+        };
+        fields.push(array(field, file.into(), None));
+    }
+    Ok(Source::Arrays { fields })
+}
+
+/// An archive's arrays by the names of the inputs; of a single one the name does not matter.
+fn npz(file: &str, wanted: Vec<Wanted>) -> Result<Source, Failure> {
+    let facts = inspect_npz(Path::new(file), 0).map_err(|e| Failure::Message(e.to_string()))?;
+    let lone = match (wanted.as_slice(), facts.arrays.as_slice()) {
+        ([_], [(name, _)]) => Some(name.clone()),
+        _ => None,
+    };
+    let member = |field: &Wanted| lone.clone().unwrap_or_else(|| field.name.clone());
+    let fields = wanted.into_iter().map(|field| {
+        let member = member(&field);
+        array(field, file.into(), Some(member))
+    });
+    Ok(Source::Arrays { fields: fields.collect() })
+}
+
+/// The feed's last bucket alone: the rows that are written keep the order of those that were read.
+fn last_bucket(run: &Run, needed: &[&str]) -> Stage {
+    let mut last = Vec::new();
+    let mut at = 0;
+    for stage in &run.feed.stages {
+        if let StageKind::Bucket { lengths, .. } = &stage.kind {
+            let own = lengths.iter().filter(|(field, _)| needed.contains(&field.as_str()));
+            last =
+                own.map(|(field, all)| (field.clone(), all.last().copied().into_iter().collect())).collect();
+            at = stage.origin;
+        }
+    }
+    Stage { kind: StageKind::Bucket { lengths: last, longer: Longer::Refuse }, origin: at }
+}

@@ -1,0 +1,186 @@
+//! Reads the columns of parquet files: numbers and truths, one row for one example. Only with the feature `parquet`.
+
+#[cfg(not(feature = "parquet"))]
+mod implementation {
+    use std::path::Path;
+
+    use crate::queue::dataset::Dataset;
+    use crate::queue::error::{DataError, Fault};
+    use crate::queue::facts::CsvFacts;
+    use crate::queue::open::find;
+    use crate::queue::recipe::{CsvField, Origin};
+
+    /// Says how to get what reads such files.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn load(path: &Path, _: &[CsvField], origin: Origin) -> Result<Dataset, DataError> {
+        find(path, origin)?;
+        Err(DataError::in_file(origin, path, Fault::NotBuilt { feature: "parquet" }))
+    }
+
+    /// Says how to get what reads such files.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn inspect(path: &Path, origin: Origin) -> Result<CsvFacts, DataError> {
+        find(path, origin)?;
+        Err(DataError::in_file(origin, path, Fault::NotBuilt { feature: "parquet" }))
+    }
+}
+
+#[cfg(feature = "parquet")]
+mod implementation {
+    use std::fs::File;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::{Path, PathBuf};
+
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    use parquet::schema::types::Type;
+
+    use crate::queue::convert::Conversion;
+    use crate::queue::dataset::{Column, Dataset, Store, shorten};
+    use crate::queue::error::{DataError, Fault, Place};
+    use crate::queue::facts::{ColumnFacts, CsvFacts, Range, Word};
+    use crate::queue::open::find;
+    use crate::queue::recipe::{CsvField, Origin};
+
+    /// Reads the columns that the fields name.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the file, at the first place where it is.
+    pub fn load(path: &Path, fields: &[CsvField], origin: Origin) -> Result<Dataset, DataError> {
+        for field in fields {
+            let (columns, shape) = (field.columns.len(), &field.shape);
+            if shape.iter().product::<usize>() != columns {
+                let fault = Fault::FieldShape { columns, shape: shape.clone() };
+                return Err(DataError::in_file(field.origin, path, fault));
+            }
+        }
+        let mut stores: Vec<Vec<u8>> = vec![Vec::new(); fields.len()];
+        let (path, _, examples) = rows(path, origin, &mut |path, row, cells| {
+            for (field, store) in fields.iter().zip(&mut stores) {
+                let conversion =
+                    Conversion { arithmetic: &field.arithmetic, dtype: field.dtype, classes: field.classes };
+                for column in field.columns.clone() {
+                    let fail = |fault| place(path, row, column, field.origin, fault);
+                    let Some(cell) = cells.get(column) else {
+                        return Err(fail(Fault::NoColumn { column, columns: cells.len() }));
+                    };
+                    let number = number(cell).map_err(fail)?;
+                    if !number.is_finite() {
+                        return Err(fail(Fault::NotFinite { found: number.to_string() }));
+                    }
+                    conversion.append(number, store).map_err(fail)?;
+                }
+            }
+            Ok(())
+        })?;
+        if examples == 0 {
+            return Err(DataError::in_file(origin, &path, Fault::Empty));
+        }
+        let columns = fields.iter().zip(stores).map(|(field, bytes)| Column {
+            name: field.name.as_str().into(),
+            shape: field.shape.clone(),
+            dtype: field.dtype,
+            store: Store::Ready(bytes),
+        });
+        Ok(Dataset { examples, columns: columns.collect(), left_out: Vec::new() })
+    }
+
+    /// Reads the whole file and says what is in it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or has no rows. Words are no error here.
+    pub fn inspect(path: &Path, origin: Origin) -> Result<CsvFacts, DataError> {
+        let mut facts: Vec<ColumnFacts> = Vec::new();
+        let (path, names, rows) = rows(path, origin, &mut |_, row, cells| {
+            facts.resize_with(cells.len(), ColumnFacts::default);
+            for (facts, cell) in facts.iter_mut().zip(cells) {
+                match number(cell) {
+                    Ok(number) if number.is_finite() => facts.range = Some(Range::with(facts.range, number)),
+                    _ if facts.word.is_some() => {}
+                    _ => facts.word = Some(Word { line: row as u64 + 1, text: shorten(&cell.to_string()) }),
+                }
+            }
+            Ok(())
+        })?;
+        if rows == 0 {
+            return Err(DataError::in_file(origin, &path, Fault::Empty));
+        }
+        facts.iter_mut().zip(names).for_each(|(facts, name)| facts.name = Some(name));
+        Ok(CsvFacts { rows, columns: facts })
+    }
+
+    /// What is done with each row.
+    type Each<'a> = dyn FnMut(&Path, usize, &[Field]) -> Result<(), DataError> + 'a;
+
+    /// The names of all columns and the number of rows, each of which was shown.
+    fn rows(
+        path: &Path,
+        origin: Origin,
+        each: &mut Each,
+    ) -> Result<(PathBuf, Vec<String>, usize), DataError> {
+        let (path, _) = find(path, origin)?;
+        let damaged = |reason: String| DataError::in_file(origin, &path, Fault::ParquetDamaged { reason });
+        // The library may panic over what a damaged file promises.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let file = File::open(&path).map_err(|error| {
+                DataError::in_file(origin, &path, Fault::Unreadable { reason: error.to_string() })
+            })?;
+            let reader = SerializedFileReader::new(file).map_err(|error| damaged(error.to_string()))?;
+            let schema = reader.metadata().file_metadata().schema();
+            let names: Vec<String> =
+                schema.get_fields().iter().map(|field: &_| Type::name(field).to_string()).collect();
+            let mut examples = 0;
+            for row in reader.get_row_iter(None).map_err(|error| damaged(error.to_string()))? {
+                let row = row.map_err(|error| damaged(error.to_string()))?;
+                let cells: Vec<Field> = row.into_columns().into_iter().map(|(_, field)| field).collect();
+                each(&path, examples, &cells)?;
+                examples += 1;
+            }
+            Ok((path.clone(), names, examples))
+        }));
+        read.unwrap_or_else(|_| Err(damaged("it promises what it does not hold".to_string())))
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is no number is told of as it is written")]
+    fn number(cell: &Field) -> Result<f64, Fault> {
+        /// Above this, whole numbers are not exact in an f64.
+        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+        Ok(match cell {
+            Field::Bool(truth) => f64::from(u8::from(*truth)),
+            Field::Byte(n) => f64::from(*n),
+            Field::Short(n) => f64::from(*n),
+            Field::Int(n) => f64::from(*n),
+            Field::UByte(n) => f64::from(*n),
+            Field::UShort(n) => f64::from(*n),
+            Field::UInt(n) => f64::from(*n),
+            Field::Long(n) if n.unsigned_abs() <= EXACT => *n as f64,
+            Field::ULong(n) if *n <= EXACT => *n as f64,
+            Field::Long(n) => return Err(Fault::NotExact { found: n.to_string() }),
+            Field::ULong(n) => return Err(Fault::NotExact { found: n.to_string() }),
+            Field::Float16(x) => x.to_f64(),
+            Field::Float(x) => f64::from(*x),
+            Field::Double(x) => *x,
+            Field::Null => return Err(Fault::NotANumber { found: String::new() }),
+            other => return Err(Fault::NotANumber { found: shorten(&other.to_string()) }),
+        })
+    }
+
+    fn place(path: &Path, row: usize, column: usize, origin: Origin, fault: Fault) -> DataError {
+        let place = Place {
+            file: Some(path.to_path_buf()),
+            column: Some(column + 1),
+            example: Some(row),
+            ..Place::default()
+        };
+        DataError { origin, place: Box::new(place), fault }
+    }
+}
+
+pub use implementation::{inspect, load};
+
+/// Whether this program can read parquet files.
+pub const CAN_READ: bool = cfg!(feature = "parquet");

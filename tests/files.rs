@@ -1,0 +1,243 @@
+//! Files of examples of every kind, in and out, through the real command.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use strata_runtime::DType;
+use strata_runtime::queue::npy_head;
+use support::{root, run_folder, strata, tensors, tiny, tiny_csv};
+
+/// The inputs of the tiny model's examples.
+fn rows() -> Vec<Vec<f32>> {
+    let cells = |line: &str| line.split(',').take(4).map(|cell| cell.parse().unwrap()).collect();
+    tiny_csv().lines().map(cells).collect()
+}
+
+fn npy(shape: &[usize], numbers: impl Iterator<Item = f32>) -> Vec<u8> {
+    let mut bytes = npy_head(DType::F32, shape).unwrap();
+    numbers.for_each(|number| bytes.extend(number.to_ne_bytes()));
+    bytes
+}
+
+/// The numbers of an npy file of f32, and the text of its head.
+fn read_npy(path: &Path) -> (String, Vec<f32>) {
+    let bytes = fs::read(path).unwrap();
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let head = String::from_utf8(bytes[10..10 + length].to_vec()).unwrap();
+    let numbers = bytes[10 + length..].as_chunks().0.iter().map(|b: &[u8; 4]| f32::from_ne_bytes(*b));
+    (head, numbers.collect())
+}
+
+/// A folder with a trained tiny model, and its parameters.
+fn trained() -> (tempfile::TempDir, String) {
+    let folder = tiny();
+    strata(folder.path(), &["train", "tiny.model", "--quiet", "--steps", "20"]).good();
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    (folder, params)
+}
+
+#[test]
+fn predictions_do_not_depend_on_the_kind_of_file() {
+    let (folder, params) = trained();
+    let file = |name: &str| folder.path().join(name);
+    let predict = |args: &[&str]| {
+        strata(folder.path(), &[&["predict", "tiny.model", "--params", &params, "--data"], args].concat())
+    };
+    let line = |row: &Vec<f32>| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    fs::write(file("new.csv"), rows().iter().map(|row| line(row) + "\n").collect::<String>()).unwrap();
+    fs::write(file("new.npy"), npy(&[150, 4], rows().into_iter().flatten())).unwrap();
+    fs::write(
+        file("new.jsonl"),
+        rows().iter().map(|row| format!("{{\"x\": [{}]}}\n", line(row))).collect::<String>(),
+    )
+    .unwrap();
+    let listed: Vec<String> =
+        rows().iter().map(|row| format!("{{\"id\": 7, \"x\": [{}]}}", line(row))).collect();
+    fs::write(file("new.json"), format!("[{}]", listed.join(",\n"))).unwrap();
+    let expected = predict(&["new.csv"]).good().out;
+    assert_eq!(expected.lines().count(), 151);
+    for name in ["new.npy", "x=new.npy", "new.json", "new.jsonl"] {
+        assert_eq!(predict(&[name]).good().out, expected, "{name}");
+    }
+    // And out again, in every form.
+    assert_eq!(predict(&["new.npy", "--out", "out.npy"]).good().out, "");
+    let (head, numbers) = read_npy(&file("out.npy"));
+    assert!(head.contains("'shape': (150, 3,)"), "{head}");
+    let first: Vec<f32> = expected
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split(',').take(3))
+        .map(|cell| cell.parse().unwrap())
+        .collect();
+    assert_eq!(numbers, first);
+    predict(&["new.npy", "--out", "out.jsonl"]).good();
+    let json = fs::read_to_string(file("out.jsonl")).unwrap();
+    assert_eq!(json, predict(&["new.csv", "--json"]).good().out);
+    predict(&["new.npy", "--out", "out.csv"]).good();
+    assert_eq!(fs::read_to_string(file("out.csv")).unwrap(), expected);
+    assert_eq!(predict(&["new.npy", "--out", "out.npy", "--json"]).code, Some(2));
+}
+
+#[test]
+fn what_is_wrong_with_new_examples_is_said_and_leaves_no_file() {
+    let (folder, params) = trained();
+    let wrong = |name: &str, bytes: &[u8], words: &[&str]| {
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let args = ["predict", "tiny.model", "--params", &params, "--data", name, "--out", "out.npy"];
+        strata(folder.path(), &args).bad(words);
+        assert!(!folder.path().join("out.npy").exists() && !folder.path().join("out.npy.part").exists());
+    };
+    wrong("a.npy", &npy(&[2, 5], (0..10).map(|n| n as f32)), &["a.npy", "4 elements", "found 5"]);
+    wrong("a.npy", &npy(&[2, 4], (0..7).map(|n| n as f32)), &["a.npy", "promises 32", "cut short"]);
+    wrong("a.npy", &npy(&[1, 4], [1.0, f32::NAN, 0.0, 0.0].into_iter()), &["a.npy", "example 0", "finite"]);
+    wrong("a.npy", b"hello, world", &["a.npy", "expected an array"]);
+    wrong("a.npz", b"PK\x03\x04 nothing", &["a.npz", "damaged"]);
+    wrong(
+        "a.jsonl",
+        b"{\"x\": [1, 2, 3, 4]}\n{\"x\": [1, 2, 3]}\n",
+        &["a.jsonl", "example 1", "list of 4", "list of 3"],
+    );
+    wrong("a.jsonl", b"{\"x\": [1, 2, 3, \"four\"]}", &["example 0", "expected a number in `x`", "\"four\""]);
+    wrong("a.jsonl", b"{\"y\": 1}", &["example 0", "expected a member `x`, found y"]);
+    wrong("a.json", b"[{\"x\": [1, 2, 3, 4]}, ", &["a.json", "EOF"]);
+    wrong("a.json", b"3", &["a.json", "expected an object, found 3"]);
+    wrong("a.json", b"[]", &["a.json", "not a single example"]);
+    wrong("a.csv", b"1,2\n", &["a.csv", "column"]);
+    let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    wrong("a.json", nested.as_bytes(), &["a.json", "recursion limit"]);
+}
+
+/// A spec over the arrays of numpy's files.
+const ARRAYS: &str = r#"model Flower {
+  input size: f32[batch, side = 2]
+  input kind: i32[batch]
+  logits = size |> dense(3)
+  loss cross_entropy(logits, kind)
+}
+data train = npz("flowers.npz", size: array("size") / 4, kind: array("kind"))
+train Flower {
+  feed     train |> shuffle(4) |> repeat(3) |> batch(2)
+  optimize sgd(rate: 0.1)
+  stop     after 2 epochs
+}
+"#;
+
+#[test]
+fn archives_of_numpy_train_and_feed_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.model"), ARRAYS).unwrap();
+    fs::copy(root().join("tests/check/data/flowers.npz"), folder.path().join("flowers.npz")).unwrap();
+    let train = strata(folder.path(), &["train", "a.model", "--json"]).good().json();
+    // Four examples, three times, in twos, twice.
+    assert_eq!(train.last().unwrap()["step"], 12);
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    let predict = |data: &str| {
+        strata(folder.path(), &["predict", "a.model", "--params", &params, "--data", data]).good().out
+    };
+    fs::write(folder.path().join("b.csv"), "0,0.5\n1,1.5\n2,2.5\n3,3.5\n").unwrap();
+    assert_eq!(predict("flowers.npz"), predict("b.csv"));
+    fs::write(folder.path().join("c.csv"), "0,0.5,7\n").unwrap();
+    let args = ["predict", "a.model", "--params", &params, "--data", "c.csv"];
+    strata(folder.path(), &args).bad(&["c.csv", "2 of `size`", "found 3 columns"]);
+}
+
+/// A spec over two folders of pictures.
+const PHOTOS: &str = r#"model Photos {
+  input image: f32[batch, height = 16, width = 16, channel = 3]
+  input label: i32[batch]
+  logits = image |> conv(4, kernel: 3) |> relu |> max_pool(4) |> flatten |> dense(2)
+  loss cross_entropy(logits, label)
+  metric accuracy(logits, label)
+}
+data photos = images("photos", labels: folder) |> skip(bad) |> resize(20)
+train Photos {
+  feed     photos |> random_crop(16, 16) |> flip |> whiten |> shuffle(8) |> batch(3) |> prefetch(2)
+  optimize momentum(rate: 0.05, momentum: 0.9)
+  evaluate photos |> crop(16, 16) |> whiten every 1 epoch
+  stop     after 4 epochs
+}
+"#;
+
+fn sample(name: &str) -> PathBuf {
+    root().join("runtime/queue/pictures/samples").join(name)
+}
+
+/// Coloured pictures in one folder, grey ones in the other.
+fn photos() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("photos.model"), PHOTOS).unwrap();
+    for (class, names) in [
+        ("coloured", ["plain.png", "plain.jpg", "coarse.jpg", "palette.png"]),
+        ("grey", ["grey.png", "grey.jpg", "grey.png", "grey.jpg"]),
+    ] {
+        let to = folder.path().join("photos").join(class);
+        fs::create_dir_all(&to).unwrap();
+        for (at, name) in names.iter().enumerate() {
+            fs::copy(sample(name), to.join(format!("{at}{name}"))).unwrap();
+        }
+    }
+    folder
+}
+
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
+fn pictures_train_and_a_stopped_run_ends_with_the_same_bits() {
+    let run = |steps: &[&str]| {
+        let folder = photos();
+        let mut last = PathBuf::new();
+        for (at, steps) in steps.iter().enumerate() {
+            let name = last.to_string_lossy().into_owned();
+            let resume: &[&str] = if at == 0 { &[] } else { &["--resume", &name] };
+            let args = [&["train", "photos.model", "--quiet", "--steps", steps], resume].concat();
+            strata(folder.path(), &args).good();
+            last = run_folder(folder.path());
+        }
+        tensors(&last.join("last.safetensors"))
+    };
+    let whole = run(&["12"]);
+    assert_eq!(run(&["4", "5", "12"]), whole);
+    assert_ne!(run(&["11"]), whole);
+}
+
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
+fn broken_pictures_are_named_or_left_out() {
+    let folder = photos();
+    let whole = fs::read(sample("plain.jpg")).unwrap();
+    fs::write(folder.path().join("photos/grey/9.jpg"), &whole[..500]).unwrap();
+    let done = strata(folder.path(), &["train", "photos.model", "--epochs", "1"]).good();
+    assert!(
+        done.err.contains("left out 1 picture that cannot be read")
+            || done.err.contains("left out 1 picture")
+    );
+    assert!(done.err.contains("9.jpg: this picture is damaged"), "{}", done.err);
+    let strict = PHOTOS.replace(" |> skip(bad)", "");
+    fs::write(folder.path().join("photos.model"), strict).unwrap();
+    let done = strata(folder.path(), &["train", "photos.model", "--epochs", "1"]);
+    let done = done.bad(&["bad-data", "photos/grey/9.jpg: this picture is damaged", "photos.model:8"]);
+    assert!(!done.err.contains("left out"));
+}
+
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
+fn predictions_of_pictures_name_their_files() {
+    let folder = photos();
+    strata(folder.path(), &["train", "photos.model", "--quiet"]).good();
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    let predict =
+        |data: &str| strata(folder.path(), &["predict", "photos.model", "--params", &params, "--data", data]);
+    let all = predict("photos").good().out;
+    let lines: Vec<&str> = all.lines().collect();
+    assert_eq!(lines[0], "file,logits_0,logits_1,logits_largest");
+    assert_eq!(lines.len(), 9);
+    assert!(lines[1].starts_with("photos/coloured/0plain.png,"), "{}", lines[1]);
+    assert_eq!(predict("photos/coloured/0plain.png").good().out.lines().nth(1), Some(lines[1]));
+    assert_eq!(predict("photos").good().out, all);
+    fs::write(folder.path().join("new.npy"), npy(&[1, 16, 16, 3], (0..768).map(|n| n as f32))).unwrap();
+    assert_eq!(predict("new.npy").code, Some(2));
+    predict("nowhere").bad(&["nowhere: no such file"]);
+}
