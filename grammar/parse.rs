@@ -58,7 +58,10 @@ pub fn parse_again(file: FileId, source: &Source, memory: &mut Memory) -> Parsed
     let scanned = scan(file, &source.text);
     match &scanned.text {
         Cow::Borrowed(text) => parse_pieces(file, source, &scanned, &pieces::pieces(text), memory),
-        Cow::Owned(_) => parse_whole(file, source, &scanned),
+        Cow::Owned(_) => {
+            memory.stay();
+            parse_whole(file, source, &scanned)
+        }
     }
 }
 
@@ -397,5 +400,10 @@ train Net(n: 4) {
         let changed = TEXT.replace("dense(n)", "dense(4 * n)");
         parse_again(FileId(0), &Source::new("a.model", changed), &mut memory);
         assert!(known > 6 && memory.before.len() == 1, "{known}, {:?}", memory.before.keys());
+        // A bracket that stays open for a moment forgets nothing.
+        memory.turn();
+        parse_again(FileId(0), &Source::new("a.model", TEXT.replace("dense(n)", "dense((n)")), &mut memory);
+        memory.turn();
+        assert!(memory.before.len() >= known, "{:?}", memory.before.keys());
     }
 }

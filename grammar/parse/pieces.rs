@@ -34,6 +34,11 @@ impl Memory {
         self.before = std::mem::take(&mut self.now);
     }
 
+    /// Forgets nothing this time: a bracket is open, which will soon be closed.
+    pub(super) fn stay(&mut self) {
+        self.now.extend(self.before.drain());
+    }
+
     /// The items of a piece with this text, as they would lie in `file` from `start` on.
     pub(super) fn recall(&mut self, text: &str, file: FileId, start: usize) -> Option<Vec<Item>> {
         if let Some((text, read)) = self.before.remove_entry(text) {
