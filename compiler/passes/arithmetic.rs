@@ -1,5 +1,5 @@
-//! Removes arithmetic whose result is at hand: `x + 0`, `x * 1`, `-(-x)`. Nothing is reassociated; the sign of a
-//! zero is the only bit that can change.
+//! Removes arithmetic whose result is at hand: `x + 0`, `x * 1`, `-(-x)`, a sum of parts that lie side by side among
+//! zeros. Nothing is reassociated; the sign of a zero is the only bit that can change.
 
 use crate::graph::{Graph, Node, ValueId, rebuild};
 use crate::ops::{Binary, Op, Unary};
@@ -53,6 +53,9 @@ fn binary(new: &mut Graph, node: &Node, function: Binary, a: ValueId, b: ValueId
         (Binary::And, _, Some(0.0)) | (Binary::Or, _, Some(1.0)) => Some(b),
         (Binary::And, Some(0.0), _) | (Binary::Or, Some(1.0), _) => Some(a),
         (Binary::Add, _, _) => {
+            if let Some(joined) = side_by_side(new, node, a, b) {
+                return Some(joined);
+            }
             if let Some(x) = inner(new, b, Unary::Neg) {
                 return Some(new.add(Op::Binary(Binary::Sub), &[a, x], node.origin));
             }
@@ -65,4 +68,39 @@ fn binary(new: &mut Graph, node: &Node, function: Binary, a: ValueId, b: ValueId
         }
         _ => None, // keep it as it is
     }
+}
+
+/// Parts of a sum that are looked at; by feel.
+const MOST_PARTS: usize = 64;
+
+/// `pad(x, 0, 3) + pad(y, 2, 0)`, where `x` has two elements along the axis and `y` three: `concat(x, y)`. Such is the
+/// gradient of what was split.
+fn side_by_side(new: &mut Graph, node: &Node, a: ValueId, b: ValueId) -> Option<ValueId> {
+    let mut open = vec![a, b];
+    let mut along: Option<usize> = None;
+    let mut parts: Vec<(u64, u64, ValueId)> = Vec::new();
+    while let Some(value) = open.pop() {
+        if *new.op(value) == Op::Binary(Binary::Add) {
+            open.extend(new.args(value));
+        } else if let Op::Pad { axis, low, high: _ } = new.op(value) {
+            let part = new.args(value)[0];
+            let (start, size) = (low.known()?, new.ty(part).axes[*axis].size.known()?);
+            if *along.get_or_insert(*axis) != *axis {
+                return None;
+            }
+            parts.push((start, start + size, part));
+        } else {
+            return None;
+        }
+        if parts.len() + open.len() > MOST_PARTS {
+            return None;
+        }
+    }
+    let axis = along?;
+    parts.sort_unstable();
+    let meet = parts.windows(2).all(|pair| pair[0].1 == pair[1].0);
+    let (first, last) = (parts.first()?.0, parts.last()?.1);
+    let whole = meet && first == 0 && node.ty.axes[axis].size.known() == Some(last);
+    let parts: Vec<ValueId> = parts.into_iter().map(|(.., part)| part).collect();
+    whole.then(|| new.add(Op::Concat { axis }, &parts, node.origin))
 }

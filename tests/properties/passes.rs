@@ -1,12 +1,14 @@
 //! Passes keep the meaning of random graphs, and their promises.
 
-use strata::graph::{Graph, ValueId};
-use strata::ops::{Op, VariableId};
+use strata::graph::{Graph, OriginId, Output, ValueId};
+use strata::model::Input;
+use strata::ops::{Binary, InputId, Op, VariableId};
 use strata::passes::differentiate::gradients;
 use strata::passes::{PASSES, optimise};
 use strata::reference::{Array, Environment, step};
-use strata::types::DType;
+use strata::types::{Axis, DType, Size, Type};
 use strata::verify::verify;
+use strata_grammar::Span;
 use strata_tests::random_graph::random_graph;
 
 fn assert_same(before: &Graph, after: &Graph, environment: &Environment, what: &str) {
@@ -47,7 +49,7 @@ fn passes_keep_what_gradients_mean() {
         let Some(loss) = scalars.last() else { continue };
         let by: Vec<VariableId> = (0..case.environment.variables.len() as u32).map(VariableId).collect();
         for (i, value) in gradients(&mut case.graph, *loss, &by).into_iter().enumerate() {
-            case.graph.outputs.push(strata::graph::Output { name: format!("d{i}"), value });
+            case.graph.outputs.push(Output { name: format!("d{i}"), value });
         }
         let optimised = optimise(case.graph.clone());
         verify(&optimised).unwrap_or_else(|broken| panic!("random graph {seed}: {broken}"));
@@ -75,5 +77,42 @@ fn no_stop_and_no_unused_value_is_left() {
         let graph = optimise(random_graph(seed, 25, DType::F32).graph);
         assert!(graph.needed().into_iter().all(|needed| needed), "random graph {seed} has unused values");
         assert!(graph.values().all(|value| *graph.op(value) != Op::Stop), "random graph {seed} has a stop");
+    }
+}
+
+/// What was split comes together without adding zeros, where the parts fill the whole and none lies over another.
+#[test]
+fn parts_side_by_side_are_joined() {
+    const HERE: OriginId = OriginId(0);
+    let cases: [(&[(u64, u64)], bool); 5] = [
+        (&[(2, 5), (0, 2), (5, 6)], true),
+        (&[(3, 6), (0, 3)], true),
+        (&[(0, 2), (3, 6)], false),
+        (&[(0, 4), (2, 6)], false),
+        (&[(1, 3), (3, 6)], false),
+    ];
+    for (bounds, joins) in cases {
+        let input = |(i, (start, end)): (usize, &(u64, u64))| Input {
+            name: format!("x{i}"),
+            ty: Type::new(DType::F32, vec![Axis::sized(3), Axis::sized(end - start)]),
+            span: Span::default(),
+        };
+        let mut graph = Graph::new(bounds.iter().enumerate().map(input).collect(), [].into());
+        let mut sum: Option<ValueId> = None;
+        for (i, (start, end)) in bounds.iter().enumerate() {
+            let x = graph.add(Op::Input(InputId(i as u32)), &[], HERE);
+            let pad = Op::Pad { axis: 1, low: Size::Known(*start), high: Size::Known(6 - end) };
+            let part = graph.add(pad, &[x], HERE);
+            sum = Some(sum.map_or(part, |sum| graph.add(Op::Binary(Binary::Add), &[sum, part], HERE)));
+        }
+        graph.outputs.push(Output { name: "sum".into(), value: sum.expect("there are parts") });
+        let optimised = optimise(graph.clone());
+        let joined = optimised.values().any(|value| matches!(optimised.op(value), Op::Concat { .. }));
+        assert_eq!(joined, joins, "{bounds:?}");
+        let array = |(start, end): &(u64, u64)| {
+            Array::from_fn(&[3, (end - start) as usize], |at| (10 * at[0] + at[1]) as f64 + *start as f64)
+        };
+        let inputs = bounds.iter().map(array).collect();
+        assert_same(&graph, &optimised, &Environment { inputs, ..Environment::default() }, "parts");
     }
 }
