@@ -449,6 +449,9 @@ fn what_is_generated_is_held_against_the_data() {
     let from = ["generate", "pairs.model", "--params", params, "--from", "new.txt"];
     fs::write(folder.path().join("new.txt"), "ab\nba\n").unwrap();
     assert_eq!(strata(folder.path(), &from).good().out.lines().count(), 2);
+    let begun = strata(folder.path(), &[&from[..], &["--prefix", "az"]].concat()).good();
+    assert!(begun.out.lines().all(|line| line.starts_with("aUNKNOWN")), "{}", begun.out);
+    assert!(begun.err.contains("1 token of the prefix"), "{}", begun.err);
     for wrong in [&["--on", "nowhere"][..], &["--on", "test", "--from", "new.txt"], &[]] {
         let args = [&from[..4], wrong].concat();
         assert_eq!(strata(folder.path(), &args).code, Some(2), "{wrong:?}");

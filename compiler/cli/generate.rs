@@ -373,6 +373,13 @@ impl Alphabet {
             Alphabet::Text(_, vocabulary) => {
                 let mut numbers = Vec::new();
                 vocabulary.encode(text, &mut numbers);
+                let unknown = numbers.iter().filter(|number| **number == UNKNOWN).count();
+                if unknown > 0 {
+                    let tokens = messages::count(unknown, "token");
+                    messages::say(&format!(
+                        "note: the data's vocabulary does not have {tokens} of the prefix"
+                    ));
+                }
                 Ok(numbers.into_iter().filter_map(|n| u32::try_from(n).ok()).collect())
             }
             Alphabet::Numbers => {
