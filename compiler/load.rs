@@ -146,6 +146,7 @@ impl Loader<'_> {
                 | Item::Devices(_)
                 | Item::Place(_)
                 | Item::Replicas(_)
+                | Item::Names(_)
                 | Item::Data(_)
                 | Item::Train(_)
                 | Item::Bad(_) => None,

@@ -1,5 +1,7 @@
 //! A checked model on this machine: its variables in memory, its programs compiled when they are needed.
 
+mod begin;
+
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -38,7 +40,8 @@ pub struct Program {
 }
 
 impl<'m> Machine<'m> {
-    /// Every variable as it begins in a run with this seed; steps are shared by so many threads.
+    /// Every variable as it begins in a run with this seed, but for what files bring ([`Machine::begin`]); steps are
+    /// shared by so many threads.
     ///
     /// # Errors
     /// When the system refuses a thread.
@@ -50,6 +53,7 @@ impl<'m> Machine<'m> {
             let value = initial(&v.init, seed, &v.name, v.ty.dtype, &v.ty.dims());
             machine.session.set(&v.name, &value).map_err(fail)?;
         }
+        machine.compute()?;
         Ok(machine)
     }
 

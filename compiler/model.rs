@@ -1,6 +1,7 @@
 //! The checked model: ids instead of names, every layer resolved into primitives, every shape known up to the
 //! free axes. After this stage the user can do nothing wrong.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use strata_grammar::Span;
@@ -240,6 +241,29 @@ pub struct Model {
     pub shifts: Vec<(ValueId, ValueId)>,
     /// How it makes sequences.
     pub decoders: Vec<Decoder>,
+    /// Files that variables begin with, in the order in which they are read.
+    pub loads: Vec<Load>,
+    /// Variables that begin with a value of the model instead of their initialiser, each after those it reads.
+    pub starts: Vec<(VariableId, ValueId)>,
+}
+
+/// A file whose tensors some variables begin with.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Where it was found, or as it was written where nobody looked.
+    pub file: PathBuf,
+    /// Where it is named.
+    pub span: Span,
+    /// From the file's tensors, its inputs, to variables, whose names its bindings bear. `None` where nobody looked into
+    /// the file.
+    pub model: Option<Model>,
+}
+
+impl Load {
+    /// A file that nobody looked into.
+    pub fn unread(file: PathBuf, span: Span) -> Load {
+        Load { file, span, model: None }
+    }
 }
 
 impl Model {

@@ -47,6 +47,8 @@ pub enum Item {
     Place(Place),
     /// `replicas Model { … }`
     Replicas(Replicas),
+    /// `names Model { … }`
+    Names(Names),
     /// `data a, b = …`
     Data(Data),
     /// `train Model(args) { … }`
@@ -760,6 +762,55 @@ pub struct Data {
     pub span: Span,
 }
 
+/// `names Model { … }`: what files call the parameters of a model.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The model; `None` where the head is broken.
+    pub model: Option<Ident>,
+    /// Its lines.
+    pub body: Vec<NamesLine>,
+    /// The braces.
+    pub block: Span,
+    /// The whole item.
+    pub span: Span,
+}
+
+/// One line of `names`.
+#[derive(Clone, Debug)]
+pub struct NamesLine {
+    /// What it says.
+    pub kind: NamesKind,
+    /// Its place.
+    pub span: Span,
+}
+
+/// What a line of `names` says.
+#[derive(Clone, Debug)]
+pub enum NamesKind {
+    /// `"*/w" = "*.weight" |> transpose`
+    Called {
+        /// The parameters, by a pattern.
+        ours: Text,
+        /// What is made of the file's tensors, which its texts name.
+        theirs: Expr,
+    },
+    /// `new "head/*"`: what files do not have.
+    New(Vec<Text>),
+    /// `unused "classifier.*"`: what files have and the model does not.
+    Unused(Vec<Text>),
+    /// Reported when it was skipped.
+    Bad,
+}
+
+/// A text in quotes.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// What it says, escapes resolved.
+    pub text: String,
+    /// Its place, quotes included.
+    pub span: Span,
+}
+
 /// `train Model(args) { … }`
 #[derive(Clone, Debug)]
 pub struct Train {
@@ -767,6 +818,8 @@ pub struct Train {
     pub model: Option<Ident>,
     /// Values of the model's parameters.
     pub args: Vec<Argument>,
+    /// `as NAME`: what the run is called, where a file has several.
+    pub name: Option<Ident>,
     /// Its lines.
     pub body: Vec<TrainStatement>,
     /// The braces.
@@ -789,6 +842,8 @@ pub struct TrainStatement {
 pub enum TrainKind {
     /// `feed recipe`
     Feed(Expr),
+    /// `init from "pretrained.safetensors"`
+    InitFrom(Text),
     /// `optimize momentum(rate: 0.1)`
     Optimize(Expr),
     /// `evaluate test every 1 epoch`

@@ -353,6 +353,8 @@ codes! {
     DataMismatch = "data-mismatch",
     /// Labels outside the classes that the model tells apart.
     LabelRange = "label-range",
+    /// A file of weights that is not the model's.
+    WeightsMismatch = "weights-mismatch",
     /// A data file that cannot be read.
     BadData = "bad-data",
     // ---- runs ----

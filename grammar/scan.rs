@@ -113,8 +113,18 @@ fn closer(open: u8) -> u8 {
 
 /// Whether an item begins here: one of the words that only stand at the top of a file, and a space.
 pub(crate) fn begins_item(rest: &[u8]) -> bool {
-    let words =
-        ["model ", "layer ", "devices ", "cluster ", "place ", "replicas ", "data ", "train ", "use "];
+    let words = [
+        "model ",
+        "layer ",
+        "devices ",
+        "cluster ",
+        "place ",
+        "replicas ",
+        "names ",
+        "data ",
+        "train ",
+        "use ",
+    ];
     words.iter().any(|word| rest.starts_with(word.as_bytes()))
 }
 

@@ -4,9 +4,9 @@
 
 use crate::ast::{
     Argument, ArgumentName, AxisExpr, AxisKind, Block, Data, Definition, DeviceKind, DeviceStatement,
-    Devices, Expr, ExprKind, FamilyRef, GenerateKind, GenerateRule, Ident, IndexItem, Item, Parameter, Place,
-    PlaceKind, PlaceStatement, Replicas, ReplicasKind, ReplicasStatement, Scan, ScanOver, Statement,
-    StatementKind, Target, Train, TrainKind, TrainStatement, TypeExpr, Use, Wire,
+    Devices, Expr, ExprKind, FamilyRef, GenerateKind, GenerateRule, Ident, IndexItem, Item, Names, NamesKind,
+    NamesLine, Parameter, Place, PlaceKind, PlaceStatement, Replicas, ReplicasKind, ReplicasStatement, Scan,
+    ScanOver, Statement, StatementKind, Target, Text, Train, TrainKind, TrainStatement, TypeExpr, Use, Wire,
 };
 use crate::source::{FileId, Span};
 
@@ -96,7 +96,10 @@ nodes! {
     Replicas { model, body, block, span; }
     ReplicasStatement { kind, span; }
     Data { names, value, span; }
-    Train { model, args, body, block, span; }
+    Names { model, body, block, span; }
+    NamesLine { kind, span; }
+    Text { span; text }
+    Train { model, args, name, body, block, span; }
     TrainStatement { kind, span; }
 }
 
@@ -108,6 +111,7 @@ impl Shifted for Item {
             Item::Devices(item) => item.shift(by),
             Item::Place(item) => item.shift(by),
             Item::Replicas(item) => item.shift(by),
+            Item::Names(item) => item.shift(by),
             Item::Data(item) => item.shift(by),
             Item::Train(item) => item.shift(by),
             Item::Bad(span) => span.shift(by),
@@ -346,9 +350,23 @@ impl Shifted for ReplicasKind {
     }
 }
 
+impl Shifted for NamesKind {
+    fn shift(&mut self, by: Shift) {
+        match self {
+            NamesKind::Called { ours, theirs } => {
+                ours.shift(by);
+                theirs.shift(by);
+            }
+            NamesKind::New(all) | NamesKind::Unused(all) => all.shift(by),
+            NamesKind::Bad => {}
+        }
+    }
+}
+
 impl Shifted for TrainKind {
     fn shift(&mut self, by: Shift) {
         match self {
+            TrainKind::InitFrom(file) => file.shift(by),
             TrainKind::Feed(value)
             | TrainKind::Optimize(value)
             | TrainKind::StopAfter(value)

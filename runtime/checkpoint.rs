@@ -150,6 +150,31 @@ pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, CheckpointErro
     read(path).map(|(tensors, _)| tensors)
 }
 
+/// What is in a safetensors file, by its header alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightFacts {
+    /// Names, dtypes and shapes, in the order of the file.
+    pub tensors: Vec<Expected>,
+    /// Whether a training run of ours wrote it.
+    pub ours: bool,
+}
+
+/// Reads names and shapes of any safetensors file.
+///
+/// # Errors
+/// As [`load_tensors`].
+pub fn inspect(path: &Path) -> Result<WeightFacts, CheckpointError> {
+    let header = Header::read(path)?;
+    let one = |(name, info): (String, &TensorInfo)| {
+        let dtype = dtype_of(path, &name, info)?;
+        Ok((name, dtype, info.shape.clone()))
+    };
+    let tensors = in_order(&header.metadata).into_iter().map(one);
+    let tensors = tensors.collect::<Result<_, CheckpointError>>()?;
+    let ours = header.metadata.metadata().as_ref().is_some_and(|entries| entries.contains_key("strata"));
+    Ok(WeightFacts { tensors, ours })
+}
+
 /// What differs between what a model expects and what a file held.
 pub fn compare(expected: &[Expected], found: &[(String, Tensor)]) -> Mismatch {
     let by_name: HashMap<&str, &Tensor> =
@@ -236,54 +261,79 @@ fn checksum<'a>(meta: &str, tensors: impl Iterator<Item = (&'a str, &'a Tensor)>
 type Contents = (Vec<(String, Tensor)>, Option<HashMap<String, String>>);
 
 fn read(path: &Path) -> Result<Contents, CheckpointError> {
-    let fail = |error: io::Error| {
-        let reason = error.to_string();
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        fault(path, if missing { CheckpointFault::Missing } else { CheckpointFault::Unreadable { reason } })
-    };
-    let known = fs::metadata(path).map_err(fail)?;
-    if !known.is_file() {
-        return Err(fail(io::Error::other("expected a file, found a folder or a device")));
-    }
-    let found = known.len();
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fail)?);
-    let truncated = |expected| fault(path, CheckpointFault::Truncated { expected, found });
-    let corrupt = |reason: String| fault(path, CheckpointFault::Corrupt { reason });
-    if found < 8 {
-        return Err(truncated(8));
-    }
-    let mut length = [0; 8];
-    file.read_exact(&mut length).map_err(fail)?;
-    let length = u64::from_le_bytes(length);
-    if length > LARGEST_HEADER {
-        return Err(corrupt("it does not begin as a safetensors file does".to_string()));
-    }
-    if found < 8 + length {
-        return Err(truncated(8 + length));
-    }
-    let mut header = vec![0; length as usize];
-    file.read_exact(&mut header).map_err(fail)?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| corrupt(error.to_string()))?;
-    let expected = 8 + length + metadata.data_len() as u64;
-    if found < expected {
-        return Err(truncated(expected));
-    }
-    if found > expected {
-        return Err(corrupt(format!("it says it has {expected} bytes, found {found}")));
-    }
-    let mut infos: Vec<(String, &TensorInfo)> = metadata.tensors().into_iter().collect();
-    infos.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
-    let mut tensors = Vec::with_capacity(infos.len());
-    for (name, info) in infos {
-        let Some(dtype) = held_as(info.dtype) else {
-            let dtype = info.dtype.to_string();
-            return Err(fault(path, CheckpointFault::Dtype { tensor: name, dtype }));
-        };
-        let mut tensor = Tensor::zeros(dtype, &info.shape);
-        file.read_exact(tensor.bytes_mut()).map_err(fail)?;
+    let mut header = Header::read(path)?;
+    let mut tensors = Vec::new();
+    for (name, info) in in_order(&header.metadata) {
+        let mut tensor = Tensor::zeros(dtype_of(path, &name, info)?, &info.shape);
+        header.file.read_exact(tensor.bytes_mut()).map_err(|error| failed(path, &error))?;
         tensors.push((name, tensor));
     }
-    Ok((tensors, metadata.metadata().clone()))
+    Ok((tensors, header.metadata.metadata().clone()))
+}
+
+/// A file whose header was read, and stands there as it says.
+struct Header {
+    metadata: Metadata,
+    /// Where the first tensor begins.
+    file: BufReader<File>,
+}
+
+impl Header {
+    fn read(path: &Path) -> Result<Header, CheckpointError> {
+        let fail = |error: io::Error| failed(path, &error);
+        let known = fs::metadata(path).map_err(fail)?;
+        if !known.is_file() {
+            return Err(fail(io::Error::other("expected a file, found a folder or a device")));
+        }
+        let found = known.len();
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(fail)?);
+        let truncated = |expected| fault(path, CheckpointFault::Truncated { expected, found });
+        let corrupt = |reason: String| fault(path, CheckpointFault::Corrupt { reason });
+        if found < 8 {
+            return Err(truncated(8));
+        }
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(fail)?;
+        let length = u64::from_le_bytes(length);
+        if length > LARGEST_HEADER {
+            return Err(corrupt("it does not begin as a safetensors file does".to_string()));
+        }
+        if found < 8 + length {
+            return Err(truncated(8 + length));
+        }
+        let mut header = vec![0; length as usize];
+        file.read_exact(&mut header).map_err(fail)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| corrupt(error.to_string()))?;
+        let expected = 8 + length + metadata.data_len() as u64;
+        if found < expected {
+            return Err(truncated(expected));
+        }
+        if found > expected {
+            return Err(corrupt(format!("it says it has {expected} bytes, found {found}")));
+        }
+        Ok(Header { metadata, file })
+    }
+}
+
+/// The tensors in the order of the file.
+fn in_order(metadata: &Metadata) -> Vec<(String, &TensorInfo)> {
+    let mut infos: Vec<(String, &TensorInfo)> = metadata.tensors().into_iter().collect();
+    infos.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
+    infos
+}
+
+fn dtype_of(path: &Path, name: &str, info: &TensorInfo) -> Result<DType, CheckpointError> {
+    held_as(info.dtype).ok_or_else(|| {
+        let (tensor, dtype) = (name.to_string(), info.dtype.to_string());
+        fault(path, CheckpointFault::Dtype { tensor, dtype })
+    })
+}
+
+fn failed(path: &Path, error: &io::Error) -> CheckpointError {
+    let reason = error.to_string();
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    fault(path, if missing { CheckpointFault::Missing } else { CheckpointFault::Unreadable { reason } })
 }
 
 fn fault(path: &Path, fault: CheckpointFault) -> CheckpointError {

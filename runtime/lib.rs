@@ -10,6 +10,7 @@ pub mod kernels;
 pub mod log;
 pub mod plan;
 pub mod queue;
+pub mod saved;
 pub mod session;
 pub mod tensor;
 pub mod threads;

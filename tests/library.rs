@@ -93,6 +93,20 @@ fn softmax(row: &[f64]) -> Vec<f64> {
 }
 
 #[test]
+fn gram_is_the_mean_of_products() {
+    // Two examples of 1 × 2 positions with 2 channels.
+    let x = [1.0, 2.0, 3.0, -1.0, 0.5, 0.0, 2.0, 4.0];
+    let expected = x.chunks(4).flat_map(|places| {
+        let pair = |a: usize, b: usize| (places[a] * places[b] + places[2 + a] * places[2 + b]) / 2.0;
+        [pair(0, 0), pair(0, 1), pair(1, 0), pair(1, 1)]
+    });
+    let expected: Vec<f64> = expected.collect();
+    near(&value("f32[batch, 1, 2, 2]", "x |> gram", &[2, 1, 2, 2], &x), &expected);
+    near(&value("f32[batch, 2, 1, 2]", "x |> gram", &[2, 2, 1, 2], &x), &expected);
+    near(&value("f32[batch, 2, 2]", "x |> gram", &[2, 2, 2], &x), &expected);
+}
+
+#[test]
 fn softmax_and_its_logarithm() {
     let rows = [1.0, 2.0, 3.0, -1.0, 0.0, 0.5];
     let expected: Vec<f64> = rows.chunks(3).flat_map(softmax).collect();

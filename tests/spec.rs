@@ -7,7 +7,7 @@ use strata::load::{Loaded, load};
 use strata_grammar::Diagnostic;
 use strata_runtime::queue::{
     DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
-    inspect_text, inspect_tokenizer,
+    inspect_text, inspect_tokenizer, inspect_weights,
 };
 
 /// Everything that is said of a spec that lies at `path`, with `--set` arguments as the command line takes them.
@@ -36,7 +36,7 @@ pub fn load_case(path: &Path, text: &str) -> Loaded {
 /// `units=3 depth=2`
 pub fn settings(arguments: &str) -> Settings {
     let set = arguments.split_whitespace().filter_map(|word| word.split_once('='));
-    Settings { set: set.map(|(a, b)| (a.into(), b.into())).collect(), data: Vec::new() }
+    Settings { set: set.map(|(a, b)| (a.into(), b.into())).collect(), ..Settings::default() }
 }
 
 /// What the data files of a spec that lies at `path` hold.
@@ -62,6 +62,7 @@ fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError>
         Format::Pictures { classes } => Content::Pictures(inspect_pictures(&path, *classes, 0)?),
         Format::Text { part, units } => Content::Text(inspect_text(&path, *part, units, 0)?),
         Format::Tokenizer => Content::Tokenizer(inspect_tokenizer(&path, 0)?),
+        Format::Weights => Content::Weights(inspect_weights(&path, 0)?),
     };
     Ok(SourceFacts { path, content })
 }

@@ -174,6 +174,7 @@ fn statements(file: &File) -> Vec<String> {
             Item::Devices(devices) => out.extend(devices.body.iter().map(|line| shape(&line.kind))),
             Item::Place(place) => out.extend(place.body.iter().map(|line| shape(&line.kind))),
             Item::Replicas(replicas) => out.extend(replicas.body.iter().map(|line| shape(&line.kind))),
+            Item::Names(names) => out.extend(names.body.iter().map(|line| shape(&line.kind))),
             Item::Train(train) => out.extend(train.body.iter().map(|line| shape(&line.kind))),
             Item::Use(_) | Item::Data(_) | Item::Bad(_) => out.push(shape(item)),
         }
@@ -374,6 +375,8 @@ fn fragment() -> impl Strategy<Value = String> {
         "place M {",
         "devices {",
         "replicas M {",
+        "names M {",
+        "\"a/*\" = \"*.b\" |> transpose",
         "data d =",
         "use \"a\"",
         "input x: f32[batch]",

@@ -9,6 +9,7 @@ use super::Checker;
 use super::apart::Apart;
 use super::ragged::Ragged;
 use super::value::{Initial, Value};
+use super::weights::Wanted;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{
     Hint, Init, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value as ModelValue, Variable,
@@ -52,6 +53,10 @@ pub(super) struct Builder {
     pub(super) apart: Vec<Apart>,
     /// How many of them were around where a variable was declared.
     pub(super) apart_of: HashMap<VariableId, usize>,
+    /// Files that called models begin with.
+    pub(super) weights: Vec<Wanted>,
+    /// Parameters of which frozen uses made constants.
+    pub(super) frozen: HashSet<VariableId>,
 }
 
 /// `cross_entropy(logits, label)`: says how many classes the label has.
@@ -69,6 +74,8 @@ pub(super) struct Pending {
     pub(super) kind: VariableKind,
     pub(super) ty: Type,
     pub(super) init: Init,
+    /// The value that it begins with instead.
+    pub(super) computed: Option<ValueId>,
     pub(super) span: Span,
     pub(super) call: Span,
     pub(super) region: RegionId,
@@ -104,6 +111,8 @@ impl Builder {
             hints: Vec::new(),
             shifts: Vec::new(),
             decoders: Vec::new(),
+            loads: Vec::new(),
+            starts: Vec::new(),
         };
         Builder {
             model,
@@ -124,6 +133,8 @@ impl Builder {
             turn_updates: Vec::new(),
             apart: Vec::new(),
             apart_of: HashMap::new(),
+            weights: Vec::new(),
+            frozen: HashSet::new(),
         }
     }
 
@@ -278,7 +289,8 @@ impl<'a> Checker<'a> {
             pending.kind
         };
         let apart = pending.apart;
-        let variable = self.build.variable(Variable {
+        let made_constant = kind != pending.kind;
+        let id = self.build.variable(Variable {
             name: pending.path,
             kind,
             ty: pending.ty,
@@ -288,9 +300,15 @@ impl<'a> Checker<'a> {
             region: pending.region,
         });
         if apart > 0 {
-            self.build.apart_of.insert(variable, apart);
+            self.build.apart_of.insert(id, apart);
         }
-        Some(variable)
+        if let Some(value) = pending.computed {
+            self.build.model.starts.push((id, value));
+        }
+        if made_constant {
+            self.build.frozen.insert(id);
+        }
+        Some(id)
     }
 
     /// Lets the editor show the types of `values` at `span`.

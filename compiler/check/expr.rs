@@ -37,6 +37,7 @@ impl<'a> Checker<'a> {
                 self.report(Diagnostic::error(Code::WrongKind, expr.span, message));
                 Value::Unknown
             }
+            ExprKind::String(text) if self.foreign.is_some() => self.named_tensor(text, expr.span),
             ExprKind::String(text) => Value::Text(text.as_str().into()),
             ExprKind::Bool(value) => Value::Bool(*value),
             ExprKind::Name(name) => self.name(name),

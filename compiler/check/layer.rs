@@ -147,11 +147,17 @@ impl<'a> Checker<'a> {
             self.decoders();
         }
         self.check_unread();
+        if self.errors() == before {
+            self.check_patterns();
+        }
         if let Some(train) = train {
             self.optimize(train);
         }
         self.check_turns_over();
         self.build.model.weight = self.weight_of_loss();
+        if self.errors() == before {
+            self.files_of_weights(definition, train);
+        }
         self.frames.pop();
         self.stopped = false;
         let builder = std::mem::replace(&mut self.build, Builder::new(""));

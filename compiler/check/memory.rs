@@ -87,7 +87,9 @@ impl<'a> Checker<'a> {
         let before = std::mem::take(&mut self.elaborated);
         self.notes = Notes::default();
         let outcome = Outcome::of(self.elaborate_model(definition, None));
-        if self.notes.doubts == 0 && self.is_sound_text(definition) {
+        // Files, and what they call parameters, are no part of a model's text.
+        let alone = outcome.model.loads.is_empty() && !self.has_names(name_of(definition));
+        if alone && self.notes.doubts == 0 && self.is_sound_text(definition) {
             self.keep(definition, &outcome, memory);
         }
         self.elaborated.extend(before);
@@ -98,7 +100,7 @@ impl<'a> Checker<'a> {
         let name = name_of(definition);
         let known = memory.before.remove(name)?;
         let mut moves = vec![(known.own.span, definition.span)];
-        if !self.is_still(&known.own, definition) {
+        if self.has_names(name) || !self.is_still(&known.own, definition) {
             return None;
         }
         let mut elaborated = Vec::new();
@@ -191,7 +193,10 @@ fn move_model(model: &mut Model, moves: &[(Span, Span)]) {
         hints,
         shifts: _,
         decoders,
+        loads,
+        starts: _,
     } = model;
+    loads.iter_mut().for_each(|load| to(&mut load.span));
     free.iter_mut().for_each(|axis| to(&mut axis.span));
     inputs.iter_mut().for_each(|input| to(&mut input.span));
     for variable in variables {

@@ -11,22 +11,34 @@ use crate::ops::{Binary, Op, VariableId};
 use crate::types::{DType, Size, Type};
 
 impl<'a> Checker<'a> {
-    /// The gradients of a step made of several batches: each counts by its examples, so that a short one counts
-    /// right. Batches before the last add theirs to a sum; the last takes the mean and begins anew.
+    /// The gradients of a step made of several batches: each counts by its examples, or by the positions of ragged axes
+    /// that the loss is a mean over, so that a short one counts right. Batches before the last add theirs to a sum; the
+    /// last takes the mean and begins anew.
     pub(super) fn accumulate(
         &mut self,
         params: &[VariableId],
         gradients: &[ValueId],
         span: Span,
     ) -> Option<Vec<ValueId>> {
-        let ragged = self.build.model.inputs.iter().any(|input| input.ty.axes.iter().any(|axis| axis.ragged));
-        if ragged {
-            self.not_yet(span, "`accumulate` over a ragged axis");
-            return None;
-        }
+        let weight = match self.means_of_loss().as_slice() {
+            [] => None,
+            [(count, _)] => Some(*count),
+            [(_, one), (_, other), ..] => {
+                let message = format!(
+                    "the loss adds a mean over {one} to a mean over {other}, so batches count differently in each"
+                );
+                let found = Diagnostic::error(Code::BadValue, span, message)
+                    .help("take `accumulate` out, or let the loss be one mean");
+                self.report(found);
+                return None;
+            }
+        };
         let mut means = Vec::new();
         self.within("optimizer/accumulate", RegionKind::Optimizer, span, |checker| {
-            let examples = checker.examples(span)?;
+            let examples = match weight {
+                Some(count) => checker.like(count, &Type::scalar(DType::F32), span)?,
+                None => checker.examples(span)?,
+            };
             let (seen, so_far) =
                 checker.memory("optimizer/accumulate/examples", &Type::scalar(DType::F32), span)?;
             let total = checker.emit(Op::Binary(Binary::Add), &[so_far, examples], span)?;

@@ -31,23 +31,31 @@ mod names;
 mod optimizer;
 mod parameters;
 mod ragged;
+mod save;
 mod scan;
 mod schedule;
 mod scope;
 mod shapes;
 mod signature;
+mod start;
 mod statement;
 mod train;
 mod types;
 mod value;
+mod weights;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use strata_grammar::ast::{Definition, Item};
 use strata_grammar::{Code, Diagnostic, FileId, Severity, Span};
-use strata_runtime::queue::{ArrayFacts, CsvFacts, DataError, NpzFacts, PictureFacts, Recipe, TextFacts};
+use strata_runtime::checkpoint::WeightFacts;
+use strata_runtime::queue::{
+    ArrayFacts, CsvFacts, DataError, NpzFacts, PictureFacts, RESERVED, Recipe, TextFacts, Unit,
+};
 
 use crate::load::Loaded;
 use crate::model::Model;
@@ -63,6 +71,36 @@ pub struct Settings {
     pub set: Vec<(String, String)>,
     /// Folders to look for data in, after the folder of the file that names them: `--data`, `STRATA_DATA`.
     pub data: Vec<PathBuf>,
+    /// Vocabularies that a run has kept, by the names of fields: they are used instead of counting.
+    pub vocabularies: BTreeMap<String, KeptVocabulary>,
+}
+
+/// A vocabulary as it was when a run was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptVocabulary {
+    /// What its entries are.
+    pub unit: Unit,
+    /// What the numbers from 4 on stand for.
+    pub tokens: Vec<String>,
+}
+
+impl KeptVocabulary {
+    /// In which way another one differs, if it does.
+    pub fn differs(&self, other: &[String]) -> Option<String> {
+        if self.tokens == other {
+            return None;
+        }
+        let at = self.tokens.iter().zip(other).take_while(|(a, b)| a == b).count();
+        let known: HashSet<&String> = self.tokens.iter().collect();
+        let new: Vec<&String> = other.iter().filter(|token| !known.contains(token)).collect();
+        let (then, now) = (self.tokens.len(), other.len());
+        let counts = format!("{then} tokens then, {now} now");
+        Some(match new.first() {
+            Some(first) => format!("{counts}, {} of them new, such as {first:?}", new.len()),
+            None if then == now => format!("{counts}, in another order from the number {} on", at + RESERVED),
+            None => format!("{counts}, and none is new"),
+        })
+    }
 }
 
 /// Which data file: its path as written, and the file that names it.
@@ -107,6 +145,8 @@ pub enum Content {
     Text(TextFacts),
     /// So many numbers, the reserved ones included.
     Tokenizer(usize),
+    /// Named tensors.
+    Weights(WeightFacts),
 }
 
 /// Everything that a spec says, checked.
@@ -208,6 +248,8 @@ struct Checker<'a> {
     stopped: bool,
     /// The `train` block whose optimizer is being elaborated.
     optimizing: Option<&'a strata_grammar::ast::Train>,
+    /// The file whose tensors texts stand for, while what is made of them is elaborated.
+    foreign: Option<weights::Foreign<'a>>,
 }
 
 impl<'a> Checker<'a> {
@@ -230,6 +272,7 @@ impl<'a> Checker<'a> {
             depth: 0,
             stopped: false,
             optimizing: None,
+            foreign: None,
         }
     }
 
@@ -237,6 +280,7 @@ impl<'a> Checker<'a> {
         memory.turn();
         let mut checked = Checked::default();
         self.check_data();
+        self.check_names();
         let mut parts = Vec::new();
         self.check_train(&mut checked, &mut parts);
         for definition in self.globals.models.clone().into_values() {

@@ -15,6 +15,9 @@ use super::{Checker, name_of};
 use crate::model::RegionKind;
 use crate::types::Axis;
 
+/// The argument that names a file of weights, unless the model has a parameter of that name.
+const WEIGHTS: &str = "weights";
+
 /// The inputs of a model.
 fn inputs(definition: &Definition) -> impl Iterator<Item = &Ident> {
     definition.body.statements.iter().filter_map(|statement| match &statement.kind {
@@ -23,13 +26,17 @@ fn inputs(definition: &Definition) -> impl Iterator<Item = &Ident> {
     })
 }
 
-/// What a model takes where it is called: its inputs, of which the first must be given, then its parameters.
+/// What a model takes where it is called: its inputs, of which the first must be given, then its parameters, then a
+/// file of its weights.
 pub(super) fn taken_by_model(definition: &Definition) -> Vec<Taken<'_>> {
     let mut params: Vec<Taken<'_>> = inputs(definition)
         .enumerate()
         .map(|(at, name)| Taken { name: &name.text, kind: Kind::Tensor, required: at == 0 })
         .collect();
     params.extend(taken(&definition.params));
+    if params.iter().all(|own| own.name != WEIGHTS) {
+        params.push(Taken { name: WEIGHTS, kind: Kind::Text, required: false });
+    }
     params
 }
 
@@ -55,6 +62,13 @@ impl<'a> Checker<'a> {
             || !self.enter(span)
         {
             return Value::Unknown;
+        }
+        let mut args = args;
+        let own = definition.params.iter().any(|param| param.name.text == WEIGHTS)
+            || inputs(definition).any(|input| input.text == WEIGHTS);
+        if let Some(Some(Bound { value: Value::Text(file), span: at })) = if own { None } else { args.pop() }
+        {
+            self.note_weights(&naming.path, definition, &file, at);
         }
         let region = self.begin_region(naming.path.clone(), RegionKind::Layer, Some(name.to_string()), span);
         let mut frame = Frame::new(definition, naming.path, region);

@@ -250,25 +250,32 @@ impl<'a> Checker<'a> {
 
     /// How many positions the loss is a mean over, where all means that it is made of are over the same.
     pub(super) fn weight_of_loss(&self) -> Option<ValueId> {
+        match self.means_of_loss().as_slice() {
+            [(count, _)] => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// The means over ragged axes that the loss is made of, one of each kind: how many positions, and of which axes.
+    pub(super) fn means_of_loss(&self) -> Vec<(ValueId, String)> {
         let build = &self.build;
-        let mut waiting = vec![build.model.loss?];
-        let mut found: Option<&(ValueId, String)> = None;
+        let mut waiting: Vec<ValueId> = build.model.loss.into_iter().collect();
+        let mut found: Vec<(ValueId, String)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(value) = waiting.pop() {
             if !seen.insert(value) {
                 continue;
             }
             if let Some(mean) = build.means.get(&value) {
-                if found.is_some_and(|(_, kind)| *kind != mean.1) {
-                    return None;
+                if found.iter().all(|(_, kind)| *kind != mean.1) {
+                    found.push(mean.clone());
                 }
-                found = Some(mean);
             } else if self.ty(value).rank() == 0 {
                 // Single numbers made of single numbers.
                 waiting.extend(&build.model.values[value.0 as usize].args);
             }
         }
-        found.map(|(count, _)| *count)
+        found
     }
 
     /// `x` without the mark of a ragged axis where the examples are combined.

@@ -14,8 +14,9 @@ use super::expr::member_text;
 use super::layer::join;
 use super::scope::Index;
 use super::signature::Kind;
-use super::value::{Layer, Value};
-use crate::model::{Input, Metric, RegionKind, StateUpdate, VariableKind, When};
+use super::start::Begin;
+use super::value::{Initial, Layer, Value};
+use crate::model::{Init, Input, Metric, RegionKind, StateUpdate, VariableKind, When};
 use crate::ops::{InputId, Op};
 use crate::types::{DType, Type};
 
@@ -149,7 +150,7 @@ impl<'a> Checker<'a> {
     ) {
         let written = ty;
         let declared = self.declared_type(ty, false);
-        let init = self.initial(kind, name, init, ty);
+        let init = self.initial(kind, name, init, ty, declared.as_ref());
         let (Some(ty), Some(init)) = (declared, init) else {
             self.frame().scope.set(&name.text, Value::Unknown, name.span);
             return;
@@ -200,14 +201,26 @@ impl<'a> Checker<'a> {
         }
         let whole = self.type_apart(&ty);
         let apart = whole.rank() - ty.rank();
-        let blocks = whole.axes[..apart].iter().filter_map(|axis| axis.size.known()).product();
-        let init = resolve_init(init, &ty, blocks);
+        let (init, computed) = match init {
+            Begin::As(initial) => {
+                let blocks = whole.axes[..apart].iter().filter_map(|axis| axis.size.known()).product();
+                (resolve_init(initial, &ty, blocks), None)
+            }
+            Begin::With(value, at) => {
+                let Some(value) = self.start(value, &whole, &name.text, at) else {
+                    self.frame().scope.set(&name.text, Value::Unknown, name.span);
+                    return;
+                };
+                (Init::Constant(0.0), Some(value))
+            }
+        };
         let (region, frozen) = (self.frame().region, self.frame().frozen);
         let pending = Pending {
             path,
             kind,
             ty: whole,
             init,
+            computed,
             span,
             call: at,
             region,
@@ -227,10 +240,11 @@ impl<'a> Checker<'a> {
         name: &Ident,
         init: Option<&'a Expr>,
         ty: &'a TypeExpr,
-    ) -> Option<super::value::Initial> {
+        declared: Option<&Type>,
+    ) -> Option<Begin> {
         let Some(init) = init else {
             if kind == DeclareKind::State {
-                return Some(super::value::Initial::Constant(0.0));
+                return Some(Begin::As(Initial::Constant(0.0)));
             }
             let message = format!("`{}` needs an initial value", name.text);
             let found = Diagnostic::error(Code::MissingArgument, name.span, message)
@@ -252,9 +266,13 @@ impl<'a> Checker<'a> {
             }
         }
         let value = self.eval(init);
-        if let Value::Tensor(_) | Value::Pending(_) | Value::List(_) = value {
-            self.not_yet(init.span, "an initial value that is computed");
-            return None;
+        match &value {
+            Value::Tensor(value) => return Some(Begin::With(*value, init.span)),
+            Value::List(_) => {
+                let value = self.numbers(&value, declared?.dtype, init.span)?;
+                return Some(Begin::With(value, init.span));
+            }
+            _ => {}
         }
         match self.fit(
             value,
@@ -263,7 +281,7 @@ impl<'a> Checker<'a> {
             init.span,
             &format!("the initial value of `{}`", name.text),
         ) {
-            Value::Init(initial) => Some(initial),
+            Value::Init(initial) => Some(Begin::As(initial)),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! `train` blocks: the optimizer applied to every parameter, data held against the model, when it ends.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use strata_grammar::ast::{
@@ -13,8 +14,9 @@ use super::signature::lone_name;
 use super::{Checked, Checker, NamedRecipe, items};
 use crate::model::{Model, RegionKind};
 use crate::ops::Op;
-use crate::run::{Evaluate, Every, Run, Stop};
+use crate::run::{Evaluate, Every, Run, Save, Stop};
 use crate::types::DType;
+use strata_runtime::queue::{Recipe, Source, Stage, StageKind};
 
 impl<'a> Checker<'a> {
     /// The `train` blocks that count: the root's, or else those of used files.
@@ -31,21 +33,45 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check_train(&mut self, checked: &mut Checked, parts: &mut Vec<Arc<Parts>>) {
-        for (at, train) in self.trains().into_iter().enumerate() {
+        let mut runs: HashMap<&'a str, Span> = HashMap::new();
+        let mut wrong: Vec<&'a str> = Vec::new();
+        for train in self.trains() {
             let Some(name) = &train.model else { continue };
-            if at > 0 {
-                self.not_yet(name.span, "a second `train` block");
+            let own = train.name.as_ref().unwrap_or(name);
+            if let Some(first) = runs.insert(&own.text, own.span) {
+                let message = format!("two `train` blocks are called `{}`", own.text);
+                let found =
+                    Diagnostic::error(Code::DuplicateName, own.span, message).label(first, "the first");
+                let head = train.args.last().map_or(name.span, |arg| arg.span);
+                self.report(match &train.name {
+                    Some(_) => found.help("give one of the two another name"),
+                    None if train.args.is_empty() => found
+                        .help(format!("name it: `train {} as tune`", name.text))
+                        .edit(Self::behind(head), " as tune"),
+                    None => found.help(format!("name it: `train {}(…) as tune`", name.text)),
+                });
+                continue;
+            }
+            if wrong.contains(&name.text.as_str()) {
+                // What is wrong with the model was said.
+                self.settings_of(train, None, false);
                 continue;
             }
             let Some(definition) = self.globals.models.get(name.text.as_str()).copied() else {
                 self.unknown_model(name);
                 // The rest of the block is looked at without a model.
-                self.settings_of(train, None);
+                self.settings_of(train, None, false);
                 continue;
             };
             let elaborated = self.elaborate_model(definition, Some(train));
-            parts.push(Arc::new(Parts::of(&elaborated)));
             let sound = elaborated.sound;
+            let again = parts.iter().any(|part| part.model == elaborated.model.name);
+            if !again {
+                parts.push(Arc::new(Parts::of(&elaborated)));
+            }
+            if !sound {
+                wrong.push(&name.text);
+            }
             // A missing file may have brought what the loss is made of.
             if elaborated.model.loss.is_none() && sound && !self.loaded.incomplete {
                 let message = format!("`{}` has no loss, so there is nothing to train it by", name.text);
@@ -64,12 +90,14 @@ impl<'a> Checker<'a> {
                 };
                 self.report(found);
             }
-            if sound {
+            if again {
+                // It is there as the first block trains it.
+            } else if sound {
                 checked.models.push(untrained(&elaborated.model));
             } else {
                 checked.unfinished.push(elaborated.model.clone());
             }
-            let settings = self.settings_of(train, Some(&elaborated.model));
+            let settings = self.settings_of(train, Some(&elaborated.model), sound);
             self.check_feeds(train, elaborated, settings, sound, checked);
         }
     }
@@ -102,7 +130,15 @@ impl<'a> Checker<'a> {
         let feed = settings.feed.and_then(|expr| self.draft(expr).map(|draft| (draft, expr)));
         let size = feed.as_ref().and_then(|(draft, _)| Self::batch_size(draft));
         let mut recipe = None;
-        if let Some((draft, expr)) = &feed {
+        if model.inputs.is_empty() {
+            if let Some(expr) = settings.feed {
+                let message = format!("`{}` takes no input, so nothing can be fed to it", model.name);
+                let found = Diagnostic::error(Code::DataMismatch, expr.span, message);
+                self.report(found.help("take this line out").edit(self.whole_line(expr.span), ""));
+            }
+            let batch = Stage { kind: StageKind::Batch { size: 1 }, origin: 0 };
+            recipe = Some(Recipe { source: Source::Nothing, stages: vec![batch] });
+        } else if let Some((draft, expr)) = &feed {
             if size.is_none() {
                 let found = Diagnostic::error(
                     Code::MissingSetting,
@@ -142,14 +178,19 @@ impl<'a> Checker<'a> {
         for name in self.globals.data.keys().copied().collect::<Vec<_>>() {
             let said = self.diagnostics.len();
             if let Some(draft) = self.named_draft(name)
+                && !checked.data.iter().any(|known| known.name == name && known.model == model.name)
                 && let Some(recipe) = self.recipe(&draft, &model, &classes, draft_of_feed, train.span)
             {
                 checked.data.push(NamedRecipe { name: name.to_string(), model: model.name.clone(), recipe });
             }
             self.diagnostics.truncate(said);
         }
+        let name =
+            train.name.as_ref().or(train.model.as_ref()).map_or(String::new(), |name| name.text.clone());
         checked.runs.push(Run {
+            name,
             model,
+            saves: settings.saves,
             feed,
             evaluate,
             stop: settings.stop,
@@ -161,10 +202,10 @@ impl<'a> Checker<'a> {
         });
     }
 
-    /// Everything in a `train` block but the optimizer.
-    fn settings_of(&mut self, train: &'a Train, model: Option<&Model>) -> TrainSettings<'a> {
+    /// Everything in a `train` block but the optimizer; `whole`: whether all of the model could be made sense of.
+    fn settings_of(&mut self, train: &'a Train, model: Option<&Model>, whole: bool) -> TrainSettings<'a> {
         let before = self.errors();
-        let mut out = TrainSettings::default();
+        let mut out = TrainSettings { whole, ..TrainSettings::default() };
         let mut first: Vec<(&'static str, Span)> = Vec::new();
         for statement in &train.body {
             if let Some(word) = single_word(&statement.kind) {
@@ -208,8 +249,7 @@ impl<'a> Checker<'a> {
         ];
         let no_inputs = model.is_some_and(|model| model.inputs.is_empty());
         for (word, there, help) in needed {
-            if word == "feed" && !there && no_inputs {
-                self.not_yet(head, "training a model without inputs");
+            if word == "feed" && no_inputs {
                 continue;
             }
             if !there && !broken {
@@ -229,7 +269,7 @@ impl<'a> Checker<'a> {
         let span = statement.span;
         match &statement.kind {
             TrainKind::Feed(expr) => out.feed = Some(expr),
-            TrainKind::Optimize(_) | TrainKind::Bad => {}
+            TrainKind::Optimize(_) | TrainKind::InitFrom(_) | TrainKind::Bad => {}
             TrainKind::Clip { limit, .. } => _ = self.bound(limit, "the bound of `clip`"),
             TrainKind::Evaluate { data, every } => {
                 let every = every.as_ref().and_then(|every| self.every(every));
@@ -253,7 +293,11 @@ impl<'a> Checker<'a> {
                     .help("write `save every 500 steps`; the end is saved in any case");
                 self.report(found);
             }
-            TrainKind::Save { .. } => self.not_yet(span, "saving a tensor to a file"),
+            TrainKind::Save { name, path, every } => {
+                let every = every.as_ref().and_then(|every| self.every(every));
+                let model = model.filter(|_| out.whole);
+                out.saves.extend(self.save(span, name.as_ref(), path.as_ref(), every, model));
+            }
             TrainKind::Precision(dtype) => match DType::from_name(&dtype.text) {
                 Some(DType::F32) => {}
                 Some(_) => self.not_yet(span, &format!("`precision {}`", dtype.text)),
@@ -289,8 +333,9 @@ impl<'a> Checker<'a> {
                     }
                     _ => {}
                 }
-                const WORDS: [&str; 12] = [
+                const WORDS: [&str; 13] = [
                     "feed",
+                    "init",
                     "optimize",
                     "evaluate",
                     "stop",
@@ -458,6 +503,9 @@ struct TrainSettings<'a> {
     evaluate: Vec<(&'a Expr, Option<Every>)>,
     stop: Vec<Stop>,
     save_every: Option<Every>,
+    saves: Vec<Save>,
+    /// Whether all of the model could be made sense of.
+    whole: bool,
     accumulate: Option<u64>,
     seed: u64,
     /// Whether nothing was wrong.
@@ -496,6 +544,7 @@ fn single_word(kind: &TrainKind) -> Option<&'static str> {
         TrainKind::Setting { word, .. } => {
             ["average", "accumulate"].into_iter().find(|known| *known == word.text)
         }
+        TrainKind::InitFrom(_) => Some("init"),
         TrainKind::Evaluate { .. }
         | TrainKind::StopAfter(_)
         | TrainKind::StopWhen(_)

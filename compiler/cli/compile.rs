@@ -8,7 +8,7 @@ use strata::lower::{LowerOptions, layout, lower_with_text};
 use strata::model::Model;
 use strata_runtime::train::Phase;
 
-use crate::front::{Spec, SpecArgs};
+use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format};
 
 /// Show what becomes of a spec on its way to machine code; its data need not be there
@@ -21,6 +21,8 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     spec: SpecArgs,
+    #[command(flatten)]
+    data: DataArgs,
     /// Which stage to show.
     #[arg(long, value_enum, default_value = "plan")]
     emit: Stage,
@@ -70,7 +72,7 @@ impl PhaseArg {
 
 /// Prints the stage.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
-    let spec = args.spec.read_without_data(format)?;
+    let spec = args.spec.read_without_data(&args.data.folders, None, format)?;
     let text = match args.emit {
         Stage::Ast => spec.analysis.loaded.files.iter().map(|file| format!("{file:#?}\n")).collect(),
         Stage::Model => spec.model()?.to_string(),

@@ -42,7 +42,7 @@ pub struct Args {
 /// Evaluates, and prints the means.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     signal::catch()?;
-    let spec = args.spec.read(&args.data, format)?;
+    let spec = args.spec.read_with(&args.data.folders, &args.params, format)?;
     let run = spec.run()?;
     let sets = sets(args, &spec)?;
     let mut machine =

@@ -130,7 +130,7 @@ fn numbers(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Re
                 fields.retain(|field| needed.contains(&field.name.as_str()));
                 Ok(Source::Pictures { path: only.into(), fields, skip: false, origin: 0 })
             }
-            Source::Arrays { .. } | Source::Json { .. } | Source::Text { .. } => {
+            Source::Arrays { .. } | Source::Json { .. } | Source::Text { .. } | Source::Nothing => {
                 arrays(files, wanted, option)
             }
         },
@@ -185,7 +185,7 @@ fn wanted(feed: &Source, needed: &[&str]) -> Vec<Wanted> {
                 Wanted { name: f.name.clone(), shape, dtype: f.dtype, arithmetic, classes, origin: f.origin }
             })
             .collect(),
-        Source::Text { .. } => Vec::new(),
+        Source::Text { .. } | Source::Nothing => Vec::new(),
     };
     all.into_iter().filter(|field| needed.contains(&field.name.as_str())).collect()
 }
@@ -209,7 +209,11 @@ fn columns(
     let own = match feed {
         Source::Csv { header, fields, origin, .. } => Some((*header, fields, *origin)),
         Source::Parquet { fields, origin, .. } => Some((None, fields, *origin)),
-        Source::Arrays { .. } | Source::Json { .. } | Source::Pictures { .. } | Source::Text { .. } => None,
+        Source::Arrays { .. }
+        | Source::Json { .. }
+        | Source::Pictures { .. }
+        | Source::Text { .. }
+        | Source::Nothing => None,
     };
     if let Some((header, fields, origin)) = own {
         let mut fields = fields.clone();

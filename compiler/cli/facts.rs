@@ -10,7 +10,7 @@ use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFact
 use strata::load::Loaded;
 use strata_runtime::queue::{
     DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
-    inspect_text, inspect_tokenizer, locate, picture_stamps,
+    inspect_text, inspect_tokenizer, inspect_weights, locate, picture_stamps,
 };
 
 /// Facts about files, with what tells whether a file is still the same.
@@ -38,9 +38,12 @@ impl Facts {
         let sources = data_sources(loaded, settings).into_iter().filter(|source| match &source.key.format {
             Format::Text { units, .. } => !units.is_empty(),
             Format::Tokenizer => true,
-            Format::Csv { .. } | Format::Parquet | Format::Array | Format::Npz | Format::Pictures { .. } => {
-                false
-            }
+            Format::Csv { .. }
+            | Format::Parquet
+            | Format::Array
+            | Format::Npz
+            | Format::Pictures { .. }
+            | Format::Weights => false,
         });
         let facts = sources.map(|source| (source.key.clone(), self.source(&source)));
         DataFacts { sources: facts.collect() }
@@ -70,6 +73,7 @@ impl Facts {
             Format::Pictures { classes } => inspect_pictures(path, *classes, 0).map(Content::Pictures),
             Format::Text { part, units } => inspect_text(path, *part, units, 0).map(Content::Text),
             Format::Tokenizer => inspect_tokenizer(path, 0).map(Content::Tokenizer),
+            Format::Weights => inspect_weights(path, 0).map(Content::Weights),
         };
         self.known.insert(key, (stamp, content.clone()));
         content
@@ -87,7 +91,8 @@ fn stamp(path: &Path, format: &Format) -> Stamp {
         | Format::Array
         | Format::Npz
         | Format::Text { .. }
-        | Format::Tokenizer => {
+        | Format::Tokenizer
+        | Format::Weights => {
             fs::metadata(path).map(|data| (data.len(), data.modified().ok())).into_iter().collect()
         }
     }

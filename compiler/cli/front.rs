@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use strata::Analysis;
-use strata::check::Settings;
+use strata::check::{DataFacts, Format as DataFormat, Settings, SourceKey};
 use strata::load::Loaded;
 use strata::model::Model;
 use strata::run::Run;
@@ -12,6 +12,7 @@ use strata_grammar::did_you_mean;
 
 use crate::facts::Facts;
 use crate::messages::{self, Failure, Format};
+use crate::vocabularies;
 
 /// Which spec, and what the command line binds in it.
 #[derive(clap::Args, Clone)]
@@ -25,6 +26,9 @@ pub struct SpecArgs {
     /// Which model, where the spec has several.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// Which `train` block, where the spec has several: its `as` name, or its model's.
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
 }
 
 /// Where data may lie.
@@ -48,6 +52,8 @@ pub struct Spec {
     pub analysis: Analysis,
     /// The model asked for.
     model: Option<String>,
+    /// The run asked for.
+    run: Option<String>,
 }
 
 impl SpecArgs {
@@ -66,14 +72,42 @@ impl SpecArgs {
         self.shown(self.analyse(data), format)
     }
 
+    /// Reads and checks for whoever takes the parameters of a run on: texts are read with the run's vocabularies, and
+    /// files that are not there are told by whoever opens them.
+    ///
+    /// # Errors
+    /// As [`SpecArgs::read`].
+    pub fn read_with(&self, folders: &[PathBuf], params: &Path, format: Format) -> Result<Spec, Failure> {
+        let root = self.spec.to_string_lossy();
+        let vocabularies = vocabularies::beside(params)?;
+        let kept = !vocabularies.is_empty();
+        let settings = Settings { vocabularies, ..settings(&self.set, folders) };
+        let mut facts = |loaded: &Loaded| {
+            let mut facts = Facts::default().of(loaded, &settings);
+            let parameter = |key: &SourceKey| key.format == DataFormat::Weights;
+            facts.sources.retain(|key, found| !parameter(key) && (found.is_ok() || !kept));
+            facts
+        };
+        self.shown(strata::analyse(&root, &mut read, &mut facts, &settings), format)
+    }
+
     /// The same with a look at such data alone as the model's sizes come from.
     ///
     /// # Errors
     /// As [`SpecArgs::read`].
-    pub fn read_without_data(&self, format: Format) -> Result<Spec, Failure> {
+    pub fn read_without_data(
+        &self,
+        folders: &[PathBuf],
+        params: Option<&Path>,
+        format: Format,
+    ) -> Result<Spec, Failure> {
         let root = self.spec.to_string_lossy();
-        let settings = settings(&self.set, &[]);
-        let mut facts = |loaded: &Loaded| Facts::default().of_vocabularies(loaded, &settings);
+        let vocabularies = params.map(vocabularies::beside).transpose()?.unwrap_or_default();
+        let kept = !vocabularies.is_empty();
+        let settings = Settings { vocabularies, ..settings(&self.set, folders) };
+        let mut facts = |loaded: &Loaded| {
+            if kept { DataFacts::default() } else { Facts::default().of_vocabularies(loaded, &settings) }
+        };
         self.shown(strata::analyse(&root, &mut read, &mut facts, &settings), format)
     }
 
@@ -94,6 +128,7 @@ impl SpecArgs {
                 | Item::Devices(_)
                 | Item::Place(_)
                 | Item::Replicas(_)
+                | Item::Names(_)
                 | Item::Data(_)
                 | Item::Train(_)
                 | Item::Bad(_) => None,
@@ -121,14 +156,15 @@ impl SpecArgs {
     fn shown(&self, analysis: Analysis, format: Format) -> Result<Spec, Failure> {
         messages::show(&analysis.diagnostics, &analysis.loaded.sources, format)?;
         self.asks_for_what_is_there(&analysis.loaded)?;
-        Ok(Spec { analysis, model: self.model.clone() })
+        Ok(Spec { analysis, model: self.model.clone(), run: self.run.clone() })
     }
 }
 
 /// What the command line and the environment bind.
 pub fn settings(set: &[(String, String)], data: &[PathBuf]) -> Settings {
     let env = std::env::var_os("STRATA_DATA").map(PathBuf::from);
-    Settings { set: set.to_vec(), data: data.iter().cloned().chain(env).collect() }
+    let data = data.iter().cloned().chain(env).collect();
+    Settings { set: set.to_vec(), data, ..Settings::default() }
 }
 
 /// The bytes of a file, or why there are none.
@@ -142,7 +178,12 @@ impl Spec {
     /// # Errors
     /// None, or several to choose from.
     pub fn run(&self) -> Result<&Run, Failure> {
-        one(&self.analysis.checked.runs, |run| &run.model.name, self.model.as_deref(), "`train` block")
+        let wanted = |run: &&Run| self.model.as_ref().is_none_or(|model| run.model.name == *model);
+        let runs: Vec<&Run> = self.analysis.checked.runs.iter().filter(wanted).collect();
+        if let (Some(model), true) = (&self.model, runs.is_empty()) {
+            return Err(Failure::Usage(format!("the spec has no `train` block for a model `{model}`")));
+        }
+        one(&runs, |run| &run.name, self.run.as_deref(), ("`train` block", "--run")).copied()
     }
 
     /// The model asked for: as it is trained, where it is.
@@ -152,28 +193,31 @@ impl Spec {
     pub fn model(&self) -> Result<&Model, Failure> {
         match self.run() {
             Ok(run) => Ok(&run.model),
-            Err(_) => one(&self.analysis.checked.models, |model| &model.name, self.model.as_deref(), "model"),
+            Err(_) => {
+                let all = &self.analysis.checked.models;
+                one(all, |model| &model.name, self.model.as_deref(), ("model", "--model"))
+            }
         }
     }
 }
 
-/// The one of `all` that is called `wanted`, or the only one.
+/// The one of `all` that is called `wanted`, or the only one; in words what they are, and the option that chooses.
 fn one<'a, T>(
     all: &'a [T],
     name: impl Fn(&T) -> &str,
     wanted: Option<&str>,
-    noun: &str,
+    (noun, option): (&str, &str),
 ) -> Result<&'a T, Failure> {
     let fitting: Vec<&T> =
         all.iter().filter(|item| wanted.is_none_or(|wanted| name(item) == wanted)).collect();
     match (&fitting[..], wanted) {
         ([only], _) => Ok(only),
-        ([], Some(wanted)) => Err(Failure::Usage(format!("the spec has no {noun} for a model `{wanted}`"))),
+        ([], Some(wanted)) => Err(Failure::Usage(format!("the spec has no {noun} `{wanted}`"))),
         ([], None) => Err(Failure::Usage(format!("the spec has no {noun}"))),
         (several, _) => {
             let names: Vec<&str> = several.iter().map(|item| name(item)).collect();
             let text =
-                format!("the spec has more than one {noun}: choose with --model {}", names.join(" | "));
+                format!("the spec has more than one {noun}: choose with {option} {}", names.join(" | "));
             Err(Failure::Usage(text))
         }
     }

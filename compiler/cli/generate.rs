@@ -77,7 +77,7 @@ pub struct Args {
 /// Writes one line for each sequence.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     signal::catch()?;
-    let spec = args.spec.read(&args.data, format)?;
+    let spec = args.spec.read_with(&args.data.folders, &args.params, format)?;
     let run = spec.run()?;
     let decoder = decoder(args, &run.model)?;
     let steps = steps(&run.model, decoder)?;
@@ -360,7 +360,8 @@ impl Alphabet {
         let Some(field) = fields.iter().find(|f| f.name == field) else { return Ok(Alphabet::Numbers) };
         match &field.content {
             TextContent::Tokens(Tokens {
-                vocabulary: source @ VocabularySource::Counted { unit, .. },
+                vocabulary:
+                    source @ (VocabularySource::Counted { unit, .. } | VocabularySource::Kept { unit, .. }),
                 ..
             }) => Ok(Alphabet::Text(*unit, Box::new(vocabulary(source)?))),
             TextContent::Tokens(Tokens { vocabulary: VocabularySource::File { .. }, .. })

@@ -17,6 +17,7 @@ mod record;
 mod results;
 mod signal;
 mod train;
+mod vocabularies;
 mod wording;
 
 use std::process::ExitCode;

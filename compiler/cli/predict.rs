@@ -52,7 +52,7 @@ pub struct Args {
 /// Writes one row for each example.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     signal::catch()?;
-    let spec = args.spec.read_without_data(format)?;
+    let spec = args.spec.read_without_data(&[], Some(&args.params), format)?;
     let run = spec.run()?;
     let wanted = [output(args, &run.model)?];
     let mut machine =

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use strata::run::Save;
 use strata_runtime::checkpoint::{self, Meta};
 use strata_runtime::log::{self, LogError, Point, Status, number};
+use strata_runtime::saved::save_tensor;
 use strata_runtime::train::{Event, Outputs, Place, Variables, Weighted};
 
 use crate::messages::Failure;
@@ -144,6 +146,20 @@ impl Record {
         let path = self.folder().join(name);
         checkpoint::save(&path, &tensors, meta).map_err(|error| error.to_string())?;
         Ok(path)
+    }
+
+    /// Writes a variable to the file that a line of the spec asks for.
+    ///
+    /// # Errors
+    /// Says in words why it could not.
+    pub fn write(&self, save: &Save, place: &Place, variables: &Variables) -> Result<(), String> {
+        let found = variables.iter().find(|(name, _)| *name == save.variable);
+        let (name, tensor) = found.ok_or_else(|| format!("there is no variable `{}`", save.variable))?;
+        let path = self.folder().join(save.file.replace("{step}", &place.step.to_string()));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        save_tensor(&path, name, tensor)
     }
 
     /// Writes what waits to be written and draws the curves.

@@ -20,7 +20,7 @@ use strata_runtime::train::{
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format, say};
 use crate::record::{self, Record};
-use crate::{signal, wording};
+use crate::{signal, vocabularies, wording};
 
 /// Train a model as its `train` block says
 #[derive(clap::Args)]
@@ -83,6 +83,15 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     signal::catch()?;
     let spec = args.spec.read(&args.data, format)?;
     let run = spec.run()?;
+    // Before shapes are compared: what a vocabulary of another size makes of them says less.
+    if let Some(path) = args.resume.as_deref() {
+        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        let changed =
+            vocabularies::changed(folder, run)?.map_err(|error| wrong_data(&error, run, &spec, format))?;
+        if let Some(found) = changed {
+            messages::show(&[found], &spec.analysis.loaded.sources, format)?;
+        }
+    }
     let resumed = args.resume.as_deref().map(|path| resume(path, &run.model)).transpose()?;
     let seed = seed(args, run, resumed.as_ref())?;
     let show = |error: DataError| wrong_data(&error, run, &spec, format);
@@ -91,10 +100,12 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         say_left_out(&job)?;
     }
     let mut machine = Machine::new(&run.model, seed, threads(args.threads)).map_err(messages::machine)?;
-    if let Some(resumed) = &resumed {
-        machine.set(&resumed.variables).map_err(messages::machine)?;
+    match &resumed {
+        Some(resumed) => machine.set(&resumed.variables),
+        None => machine.begin(),
     }
-    let mut record = open_record(args, &spec, &job, resumed.as_ref())?;
+    .map_err(messages::machine)?;
+    let mut record = open_record(args, &spec, &job, resumed.as_ref(), format)?;
     let progress = resumed.as_ref().map_or(Progress::default(), |resumed| resumed.progress);
     let meta = |progress: &Progress| Meta {
         step: progress.at.step,
@@ -103,7 +114,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         fingerprint: run.model.fingerprint(),
         extra: BTreeMap::from([("progress".to_string(), json!(progress).to_string())]),
     };
-    let ended = crank(&mut machine, &job, progress, &mut record, &meta);
+    let ended = crank(&mut machine, run, &job, progress, &mut record, &meta);
     record.end_progress();
     if record.failed() {
         return Err(record.into_failure().unwrap_or(Failure::Shown));
@@ -114,6 +125,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
 
 fn crank(
     machine: &mut Machine,
+    run: &Run,
     job: &Job,
     progress: Progress,
     record: &mut Record,
@@ -123,6 +135,7 @@ fn crank(
     let mut hooks = Hooks {
         event: &mut |event| shared.borrow_mut().event(event),
         save: &mut |progress, variables| shared.borrow().keep(variables, &meta(progress)),
+        write: &mut |at, place, variables| shared.borrow().write(&run.saves[at], place, variables),
         asked: &|| signal::asked() || shared.borrow().failed(),
     };
     train::train(machine, job, progress, &mut hooks)
@@ -167,6 +180,7 @@ fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
         evaluate: evaluate.collect::<Result<_, DataError>>()?,
         stop,
         save_every: run.save_every,
+        writes: run.saves.iter().map(|save| save.every).collect(),
         accumulate: run.accumulate,
     })
 }
@@ -219,14 +233,26 @@ fn resume(path: &Path, model: &Model) -> Result<Resumed, Failure> {
     Ok(Resumed { folder, variables, progress, meta })
 }
 
-fn open_record(args: &Args, spec: &Spec, job: &Job, resumed: Option<&Resumed>) -> Result<Record, Failure> {
+fn open_record(
+    args: &Args,
+    spec: &Spec,
+    job: &Job,
+    resumed: Option<&Resumed>,
+    format: Format,
+) -> Result<Record, Failure> {
     let log = match resumed {
         Some(resumed) => log::Run::reopen(&resumed.folder, resumed.progress.at.step),
-        None => log::Run::create(&args.out, &stem(&args.spec.spec)),
+        None => {
+            let (stem, runs) = (stem(&args.spec.spec), &spec.analysis.checked.runs);
+            let name = if runs.len() > 1 { format!("{stem}-{}", spec.run()?.name) } else { stem };
+            log::Run::create(&args.out, &name)
+        }
     };
     let log = log.map_err(record::unwritable)?;
     if resumed.is_none() {
         keep_spec(&log, spec)?;
+        let run = spec.run()?;
+        vocabularies::keep(&log, run)?.map_err(|error| wrong_data(&error, run, spec, format))?;
     }
     let look = if args.quiet || args.json { Look::Quiet } else { Look::for_stderr() };
     let epoch = (job.input.examples(), job.steps_per_epoch() as usize);
@@ -404,6 +430,7 @@ fn in_words(command: &str, args: &Args, own: impl Iterator<Item = String>) -> St
     let mut words = vec![program(), command.to_string(), args.spec.spec.display().to_string()];
     words.extend(own);
     words.extend(option("model", args.spec.model.clone()));
+    words.extend(option("run", args.spec.run.clone()));
     words.extend(
         args.spec.set.iter().flat_map(|(name, value)| option("set", Some(format!("{name}={value}")))),
     );

@@ -58,6 +58,7 @@ fn data_code(fault: &Fault) -> Code {
         | Fault::Empty
         | Fault::NotUtf8 { .. }
         | Fault::NotATokenizer { .. }
+        | Fault::NotWeights { .. }
         | Fault::RowLength { .. }
         | Fault::NotANumber { .. }
         | Fault::NotFinite { .. }

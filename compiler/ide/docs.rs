@@ -94,6 +94,7 @@ pub(super) fn definitions(file: &File) -> Vec<&Definition> {
             | Item::Devices(_)
             | Item::Place(_)
             | Item::Replicas(_)
+            | Item::Names(_)
             | Item::Data(_)
             | Item::Train(_)
             | Item::Bad(_) => {}

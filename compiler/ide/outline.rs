@@ -93,6 +93,7 @@ fn of_item(known: &Known<'_>, item: &Item) -> Vec<Entry> {
         Item::Replicas(replicas) => {
             vec![about("replicas", replicas.model.as_ref(), replicas.span, Vec::new())]
         }
+        Item::Names(names) => vec![about("names", names.model.as_ref(), names.span, Vec::new())],
         Item::Train(train) => vec![about("train", train.model.as_ref(), train.span, Vec::new())],
         Item::Use(_) | Item::Bad(_) => Vec::new(),
     }

@@ -228,7 +228,8 @@ impl Builder<'_> {
             (Rule::only_head, ["layer", name]) => {
                 Some((format!("write `layer {name}(x: f32[..]) {{`, with what it takes"), None))
             }
-            (Rule::only_head, [word @ ("train" | "place" | "replicas")]) => match self.only_model() {
+            (Rule::only_head, [word @ ("train" | "place" | "replicas" | "names")]) => match self.only_model()
+            {
                 Some(model) => Some((format!("write `{word} {model}`"), Some(format!(" {model}")))),
                 None => Some((format!("say of which model: `{word} NAME {{`"), None)),
             },
@@ -362,7 +363,7 @@ fn mend_range(at: Stretch<'_>, range: Range<usize>, near: &str, door: Rule) -> O
 fn heads(door: Rule) -> &'static [&'static str] {
     match door {
         Rule::only_item => {
-            &["use", "data", "model", "layer", "devices", "cluster", "place", "replicas", "train"]
+            &["use", "data", "model", "layer", "devices", "cluster", "place", "replicas", "names", "train"]
         }
         Rule::only_statement => &[
             "input", "param", "const", "state", "update", "loss", "metric", "for", "scan", "return",
@@ -374,6 +375,7 @@ fn heads(door: Rule) -> &'static [&'static str] {
         Rule::only_replicas => {
             &["copies", "groups", "backups", "staleness", "params", "wire", "restart", "sum"]
         }
+        Rule::only_names => &["new", "unused"],
         Rule::only_train => TRAIN_WORDS,
         _ => &[],
     }
@@ -403,11 +405,13 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         (Rule::k_false, "false"),
         (Rule::k_feed, "feed"),
         (Rule::k_for, "for"),
+        (Rule::k_from, "from"),
         (Rule::k_frozen, "frozen"),
         (Rule::k_generate, "generate"),
         (Rule::k_greedy, "greedy"),
         (Rule::k_groups, "groups"),
         (Rule::k_in, "in"),
+        (Rule::k_init, "init"),
         (Rule::k_input, "input"),
         (Rule::k_layer, "layer"),
         (Rule::k_length, "length"),
@@ -419,6 +423,8 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         (Rule::k_microbatches, "microbatches"),
         (Rule::k_model, "model"),
         (Rule::k_most, "most"),
+        (Rule::k_names, "names"),
+        (Rule::k_new, "new"),
         (Rule::k_no, "no"),
         (Rule::k_norm, "norm"),
         (Rule::k_not, "not"),
@@ -456,6 +462,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         (Rule::k_to, "to"),
         (Rule::k_train, "train"),
         (Rule::k_true, "true"),
+        (Rule::k_unused, "unused"),
         (Rule::k_update, "update"),
         (Rule::k_use, "use"),
         (Rule::k_value, "value"),
@@ -538,6 +545,7 @@ fn describe(rule: Rule, door: Rule) -> &'static str {
         | Rule::device_block
         | Rule::place_block
         | Rule::replicas_block
+        | Rule::names_block
         | Rule::train_block
         | Rule::generate_block => "`{`",
         Rule::name | Rule::reference | Rule::references | Rule::target | Rule::targets => "a name",

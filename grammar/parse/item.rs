@@ -11,9 +11,9 @@ use super::explain::leading_name;
 use super::expression::unescape;
 use super::{Builder, Parts, Rule, Stretch};
 use crate::ast::{
-    Data, Definition, DeviceKind, DeviceStatement, Devices, Expr, FamilyRef, Item, Parameter, Place,
-    PlaceKind, PlaceStatement, Replicas, ReplicasKind, ReplicasStatement, Sync, Train, TrainKind,
-    TrainStatement, Use, Wire,
+    Data, Definition, DeviceKind, DeviceStatement, Devices, Expr, FamilyRef, Item, Names, NamesKind,
+    NamesLine, Parameter, Place, PlaceKind, PlaceStatement, Replicas, ReplicasKind, ReplicasStatement, Sync,
+    Text, Train, TrainKind, TrainStatement, Use, Wire,
 };
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Span;
@@ -34,6 +34,7 @@ pub(super) const TRAIN_WORDS: &[&str] = &[
     "sum",
     "average",
     "accumulate",
+    "init",
 ];
 
 impl Builder<'_> {
@@ -51,6 +52,7 @@ impl Builder<'_> {
             Rule::devices | Rule::cluster => self.devices(at, pair, span),
             Rule::place => self.place(at, pair, span),
             Rule::replicas => self.replicas(at, pair, span),
+            Rule::names => self.names(at, pair, span),
             Rule::train => self.train(at, pair, span),
             _ => self.bad_item(at, pair),
         }
@@ -315,27 +317,63 @@ impl Builder<'_> {
         self.expression(at, &value)
     }
 
+    // ---- names -------------------------------------------------------------------------------------------------
+
+    fn names(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>, span: Span) -> Item {
+        let mut parts = Parts::of(pair);
+        let model = match parts.maybe(Rule::names_head) {
+            Some(head) => Parts::of(&head).nth(1).map(|name| at.ident(&name)),
+            None => {
+                let _ = self.broken_head(at, pair);
+                None
+            }
+        };
+        let block = parts.find(|part| part.as_rule() == Rule::names_block).expect("names have a block");
+        let body = Parts::of(&block).map(|line| self.names_line(at, &line)).collect();
+        Item::Names(Names { model, body, block: at.span_of(&block), span })
+    }
+
+    fn names_line(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>) -> NamesLine {
+        let span = at.span_of(pair);
+        let mut parts = Parts::of(pair);
+        let kind = match pair.as_rule() {
+            Rule::called => {
+                let ours = text(at, &parts.must());
+                NamesKind::Called { ours, theirs: self.operand_of_line(at, &mut parts) }
+            }
+            Rule::new_names => NamesKind::New(texts(at, parts)),
+            Rule::unused_names => NamesKind::Unused(texts(at, parts)),
+            _ => {
+                let (span, mended) = self.bad(at, pair, Rule::only_names);
+                let line = mended.and_then(|mended| mended.with(|at, pair| self.names_line(at, pair)));
+                return line.unwrap_or(NamesLine { kind: NamesKind::Bad, span });
+            }
+        };
+        NamesLine { kind, span }
+    }
+
     // ---- train -------------------------------------------------------------------------------------------------
 
     fn train(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>, span: Span) -> Item {
         let mut parts = Parts::of(pair);
-        let (model, args) = match parts.maybe(Rule::train_head) {
+        let (model, args, name) = match parts.maybe(Rule::train_head) {
             Some(head) => {
                 let mut head = Parts::of(&head);
                 head.maybe(Rule::k_train);
                 let model = at.ident(&head.must());
                 let args =
                     head.maybe(Rule::arguments).map_or_else(Vec::new, |list| self.arguments(at, &list));
-                (Some(model), args)
+                head.maybe(Rule::k_as);
+                (Some(model), args, head.maybe(Rule::name).map(|name| at.ident(&name)))
             }
             None => {
                 let _ = self.broken_head(at, pair);
-                (None, Vec::new())
+                (None, Vec::new(), None)
             }
         };
         let block = parts.find(|part| part.as_rule() == Rule::train_block).expect("train has a block");
         let body = Parts::of(&block).map(|line| self.train_line(at, &line)).collect();
-        Item::Train(Train { model, args, body, block: at.span_of(&block), span })
+        Item::Train(Train { model, args, name, body, block: at.span_of(&block), span })
     }
 
     fn train_line(&mut self, at: Stretch<'_>, pair: &Pair<'_, Rule>) -> TrainStatement {
@@ -343,6 +381,10 @@ impl Builder<'_> {
         let mut parts = Parts::of(pair);
         let kind = match pair.as_rule() {
             Rule::feed => TrainKind::Feed(self.operand_of_line(at, &mut parts)),
+            Rule::init_from => {
+                let path = parts.find(|part| part.as_rule() == Rule::string).expect("it says from what");
+                TrainKind::InitFrom(text(at, &path))
+            }
             Rule::optimize => TrainKind::Optimize(self.operand_of_line(at, &mut parts)),
             Rule::evaluate => {
                 let data = self.operand_of_line(at, &mut parts);
@@ -411,6 +453,14 @@ impl Builder<'_> {
             _ => TrainKind::Bad,
         }
     }
+}
+
+fn text(at: Stretch<'_>, pair: &Pair<'_, Rule>) -> Text {
+    Text { text: unescape(pair.as_str()), span: at.span_of(pair) }
+}
+
+fn texts(at: Stretch<'_>, parts: Parts<'_>) -> Vec<Text> {
+    parts.filter(|part| part.as_rule() == Rule::string).map(|part| text(at, &part)).collect()
 }
 
 fn sync(parts: &mut Parts<'_>) -> Option<Sync> {

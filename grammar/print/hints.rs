@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ast::{
     Argument, AxisKind, Block, Definition, DeviceKind, DeviceStatement, Expr, ExprKind, FamilyRef, File,
-    GenerateKind, IndexItem, Item, PlaceKind, ReplicasKind, ScanOver, Statement, StatementKind, Target,
-    TrainKind, TypeExpr, UnaryOp,
+    GenerateKind, IndexItem, Item, NamesKind, PlaceKind, ReplicasKind, ScanOver, Statement, StatementKind,
+    Target, TrainKind, TypeExpr, UnaryOp,
 };
 use crate::source::Span;
 
@@ -72,6 +72,10 @@ impl Hints {
                 ReplicasKind::Wire(_) | ReplicasKind::SumAnyOrder | ReplicasKind::Bad => {}
             }),
             Item::Data(data) => self.expr(&data.value),
+            Item::Names(names) => names.body.iter().for_each(|line| match &line.kind {
+                NamesKind::Called { ours: _, theirs } => self.expr(theirs),
+                NamesKind::New(_) | NamesKind::Unused(_) | NamesKind::Bad => {}
+            }),
             Item::Train(train) => {
                 self.arguments(&train.args);
                 train.body.iter().for_each(|line| self.train_line(&line.kind));
@@ -98,7 +102,7 @@ impl Hints {
                 self.exprs(every);
             }
             TrainKind::Remat(parts) => self.references(parts),
-            TrainKind::Precision(_) | TrainKind::SumAnyOrder | TrainKind::Bad => {}
+            TrainKind::InitFrom(_) | TrainKind::Precision(_) | TrainKind::SumAnyOrder | TrainKind::Bad => {}
         }
     }
 

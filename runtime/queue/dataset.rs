@@ -192,6 +192,7 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
         Source::Arrays { fields } => arrays::load(fields)?,
         Source::Json { path, fields, origin } => json::load(path, fields, *origin)?,
         Source::Pictures { path, fields, skip, origin } => pictures::load(path, fields, *skip, *origin)?,
+        Source::Nothing => Dataset { examples: 1, columns: Vec::new() },
         Source::Text { path, fields, windows, origin } => text::load(path, fields, *windows, *origin)?,
     });
     known.push(Known { source: source.clone(), stamps, data: Arc::downgrade(&data) });
@@ -207,6 +208,7 @@ fn stamps(source: &Source) -> Result<Vec<Stamp>, DataError> {
             fields.iter().map(|field| (field.path.as_path(), field.origin)).collect()
         }
         Source::Pictures { path, origin, .. } => return pictures::stamps(path, *origin),
+        Source::Nothing => return Ok(Vec::new()),
         Source::Text { path, fields, origin, .. } => std::iter::once((path.as_path(), *origin))
             .chain(fields.iter().flat_map(vocabulary_files))
             .collect(),
@@ -230,7 +232,8 @@ fn vocabulary_files(field: &TextField) -> Vec<(&Path, Origin)> {
         TextContent::Tokens(Tokens { vocabulary: VocabularySource::File { path, origin }, .. }) => {
             vec![(path, *origin)]
         }
-        TextContent::Numbers { .. } => Vec::new(),
+        TextContent::Tokens(Tokens { vocabulary: VocabularySource::Kept { .. }, .. })
+        | TextContent::Numbers { .. } => Vec::new(),
     }
 }
 

@@ -115,6 +115,8 @@ pub enum Fault {
     Buckets { reason: &'static str },
     /// A field that is to be filled up and is no sequence.
     NoSequence { field: String },
+    /// A file that holds no named tensors.
+    NotWeights { reason: String },
     /// A file that is no tokenizer.
     NotATokenizer { reason: String },
     /// What this program was built without.
@@ -302,6 +304,7 @@ impl fmt::Display for Fault {
             Fault::NoSequence { field } => {
                 write!(f, "`{field}` is no sequence: all its examples are equally long")
             }
+            Fault::NotWeights { reason } => write!(f, "cannot be read as safetensors: {reason}"),
             Fault::NotATokenizer { reason } => write!(f, "this is no tokenizer: {reason}"),
             Fault::NotBuilt { feature } => write!(
                 f,

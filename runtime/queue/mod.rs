@@ -26,6 +26,7 @@ mod recipe;
 mod text;
 mod tokenizer;
 mod vocabulary;
+mod weights;
 
 #[cfg(test)]
 mod tests;
@@ -53,3 +54,4 @@ pub use recipe::{
 pub use text::{inspect as inspect_text, vocabulary};
 pub use tokenizer::{CAN_READ as CAN_READ_TOKENIZERS, inspect as inspect_tokenizer};
 pub use vocabulary::{Counts, END, PAD, RESERVED, START, UNKNOWN, Vocabulary, vocabulary_size};
+pub use weights::inspect_weights;

@@ -82,6 +82,8 @@ pub enum Source {
         /// Comes back in errors about the file as a whole.
         origin: Origin,
     },
+    /// No file: one example without fields, for a model that takes no input.
+    Nothing,
 }
 
 /// A sequence made of a part of a text.
@@ -146,6 +148,13 @@ pub enum VocabularySource {
         size: Option<usize>,
         /// What occurs less often is UNKNOWN.
         least: u64,
+    },
+    /// What a run has kept.
+    Kept {
+        /// What its entries are.
+        unit: Unit,
+        /// What the numbers from 4 on stand for.
+        tokens: Vec<String>,
     },
     /// A `tokenizer.json`, whose numbers are moved up by 4.
     File {
@@ -473,6 +482,7 @@ impl Source {
                 };
                 fields.iter().map(|f| FieldShape { name: &f.name, shape: shape(f), dtype: f.dtype }).collect()
             }
+            Source::Nothing => Vec::new(),
             Source::Text { fields, windows, .. } => {
                 let first = windows.map(|windows| windows.length);
                 let shape = |field: &TextField| match &field.content {

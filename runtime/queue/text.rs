@@ -233,7 +233,7 @@ impl<'a> Sequences<'a> {
     ) -> Result<Sequences<'a>, DataError> {
         let encoder = match &field.content {
             TextContent::Tokens(Tokens { vocabulary, end }) => match vocabulary {
-                VocabularySource::Counted { .. } => {
+                VocabularySource::Counted { .. } | VocabularySource::Kept { .. } => {
                     Encoder::Vocabulary { vocabulary: known.of(vocabulary, text)?, end: *end }
                 }
                 VocabularySource::File { path, origin } => {
@@ -355,6 +355,7 @@ pub fn vocabulary(source: &VocabularySource) -> Result<Vocabulary, DataError> {
 fn count(source: &VocabularySource, text: Option<&Text>) -> Result<Vocabulary, DataError> {
     let (unit, over, size, least) = match source {
         VocabularySource::Counted { unit, over, size, least } => (*unit, over, *size, *least),
+        VocabularySource::Kept { unit, tokens } => return Ok(Vocabulary::of(*unit, tokens.clone())),
         VocabularySource::File { origin, .. } => {
             let reason = "a tokenizer's file holds no counts";
             return Err(DataError::new(*origin, Fault::Stages { reason }));

@@ -110,3 +110,61 @@ pub use implementation::Tokenizer;
 pub fn inspect(path: &Path, origin: Origin) -> Result<usize, DataError> {
     Tokenizer::open(path, origin).map(|tokenizer| tokenizer.size())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::super::error::Fault;
+
+    fn file(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tokenizers").join(name)
+    }
+
+    #[cfg(not(feature = "tokenizers"))]
+    #[test]
+    fn a_program_built_without_says_so() {
+        let refused = super::inspect(&file("bytes.json"), 7).expect_err("there is no tokenizer in it");
+        assert_eq!((refused.origin, refused.fault), (7, Fault::NotBuilt { feature: "tokenizers" }));
+    }
+
+    #[cfg(feature = "tokenizers")]
+    #[test]
+    fn numbers_are_those_of_the_format_s_own_library() {
+        use super::super::vocabulary::{RESERVED, UNKNOWN};
+
+        let text = std::fs::read_to_string(file("numbers.json")).unwrap();
+        let theirs: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let texts: Vec<&str> =
+            theirs["texts"].as_array().unwrap().iter().filter_map(|t| t.as_str()).collect();
+        for name in ["bytes", "words"] {
+            let tokenizer = super::Tokenizer::open(&file(&format!("{name}.json")), 0).unwrap();
+            let own = &theirs[name];
+            assert_eq!(tokenizer.size() as u64, own["size"].as_u64().unwrap() + RESERVED as u64);
+            for (text, ids) in texts.iter().zip(own["ids"].as_array().unwrap()) {
+                let mut found = Vec::new();
+                tokenizer.encode(text, &mut found).unwrap();
+                let moved = ids.as_array().unwrap().iter().map(|id| match id {
+                    id if !own["unknown"].is_null() && *id == own["unknown"] => UNKNOWN,
+                    id => id.as_i64().unwrap() as i32 + RESERVED as i32,
+                });
+                assert_eq!(found, moved.collect::<Vec<_>>(), "{name}: {text:?}");
+            }
+        }
+    }
+
+    #[cfg(feature = "tokenizers")]
+    #[test]
+    fn what_is_no_tokenizer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.json");
+        let whole = std::fs::read(file("words.json")).unwrap();
+        for bytes in [&b""[..], b"{}", b"[1, 2]", &whole[..whole.len() / 2], b"\xff\xfe"] {
+            std::fs::write(&path, bytes).unwrap();
+            let refused = super::inspect(&path, 3).expect_err("it is none");
+            assert!(matches!(refused.fault, Fault::NotATokenizer { .. }), "{refused}");
+        }
+        let missing = super::inspect(&folder.path().join("none.json"), 3).expect_err("it is not there");
+        assert!(matches!(missing.fault, Fault::Missing { .. }), "{missing}");
+    }
+}

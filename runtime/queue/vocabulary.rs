@@ -36,7 +36,11 @@ impl Vocabulary {
     pub fn new(unit: Unit, counts: &[&Counts], size: Option<usize>, least: u64) -> Vocabulary {
         let mut entries = kept(counts, least);
         entries.truncate(room(size));
-        let entries: Vec<String> = entries.into_iter().map(|(text, _)| text.to_string()).collect();
+        Vocabulary::of(unit, entries.into_iter().map(|(text, _)| text.to_string()).collect())
+    }
+
+    /// The vocabulary with these entries.
+    pub fn of(unit: Unit, entries: Vec<String>) -> Vocabulary {
         let number = |at: usize| i32::try_from(at + RESERVED).unwrap_or(UNKNOWN);
         let numbers = entries.iter().enumerate().map(|(at, text)| (text.clone(), number(at))).collect();
         Vocabulary { entries, numbers, unit }
@@ -45,6 +49,16 @@ impl Vocabulary {
     /// Numbers it has, the reserved ones included.
     pub fn size(&self) -> usize {
         self.entries.len() + RESERVED
+    }
+
+    /// What it is made of.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// What the numbers from 4 on stand for.
+    pub fn entries(&self) -> &[String] {
+        &self.entries
     }
 
     /// The numbers of a text's tokens.

@@ -45,6 +45,8 @@ pub struct Job {
     pub stop: Vec<Stop>,
     /// When states are kept, beyond at the end and at evaluations.
     pub save_every: Option<Every>,
+    /// When something is written beside, each on its own; at the end in any case.
+    pub writes: Vec<Option<Every>>,
     /// So many batches make one update, or fewer at the end of an epoch; from 1 on.
     pub accumulate: u64,
 }
@@ -165,6 +167,8 @@ pub struct Hooks<'a> {
     pub event: &'a mut dyn FnMut(&Event),
     /// Keeps a state; says in words why it could not.
     pub save: &'a mut dyn FnMut(&Progress, &Variables) -> Result<(), String>,
+    /// Writes what is due beside, by its place in [`Job::writes`]; says in words why it could not.
+    pub write: &'a mut dyn FnMut(usize, &Place, &Variables) -> Result<(), String>,
     /// Whether somebody asked to end.
     pub asked: &'a dyn Fn() -> bool,
 }
@@ -289,6 +293,15 @@ impl<'a, M: Machine> Crank<'a, M> {
         // Only once all are done: a run that is stopped within them does all of them again.
         if let Some(outputs) = first {
             self.tell(&outputs)?;
+        }
+        let writes = self.job.writes.iter().enumerate();
+        let due_writes: Vec<usize> =
+            writes.filter(|(_, every)| end.is_some() || due(**every)).map(|(at, _)| at).collect();
+        if !due_writes.is_empty() {
+            let variables = self.machine.read();
+            for at in due_writes {
+                (hooks.write)(at, &place, &variables).map_err(TrainError::Save)?;
+            }
         }
         self.progress.owed_since = None;
         let since = self.kept.elapsed();

@@ -84,7 +84,7 @@ fn file() -> tempfile::NamedTempFile {
 
 fn job(file: &tempfile::NamedTempFile, stop: Vec<Stop>, every: Option<Every>) -> Job {
     let evaluate = vec![EvaluateJob { name: "test".into(), input: input(file), every }];
-    Job { input: input(file), evaluate, stop, save_every: None, accumulate: 1 }
+    Job { input: input(file), evaluate, stop, save_every: None, writes: Vec::new(), accumulate: 1 }
 }
 
 /// Runs until `asked` says so after as many questions; gives the end, the kept state, and what was evaluated.
@@ -112,6 +112,7 @@ fn run(machine: &mut Toy, job: &Job, progress: Progress, questions: usize) -> Ou
                 *kept.borrow_mut() = Some((*progress, variables.clone()));
                 Ok(())
             },
+            write: &mut |_, _, _| Ok(()),
             asked: &|| {
                 left.set(left.get().saturating_sub(1));
                 left.get() == 0

@@ -1,7 +1,7 @@
 //! One step: the batches that make one update.
 
 use super::TrainError;
-use super::evaluate::Weighted;
+use super::evaluate::{WEIGHT, Weighted};
 use super::machine::{Machine, Outputs, Phase, Turn};
 use super::programs::Programs;
 use crate::queue::{Batch, Feed};
@@ -43,7 +43,8 @@ impl Update {
         let turn = self.turn;
         let outputs = programs.run(machine, phase, &batch, turn)?;
         self.turn.part += 1;
-        let known = |name: &str| self.means.outputs.iter().any(|(other, _)| **other == *name);
+        let known =
+            |name: &str| name == WEIGHT || self.means.outputs.iter().any(|(other, _)| **other == *name);
         // What the last batch alone gives (a rate) is of the whole step.
         let alone: Outputs = if last && turn.part > 0 {
             outputs.iter().filter(|(name, _)| !known(name)).cloned().collect()

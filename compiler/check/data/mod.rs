@@ -12,7 +12,9 @@ mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use strata_grammar::ast::{Argument, ArgumentName, BinaryOp, Expr, ExprKind, Ident, Item, TrainKind};
+use strata_grammar::ast::{
+    Argument, ArgumentName, BinaryOp, Block, Expr, ExprKind, Ident, Item, StatementKind, Text, TrainKind,
+};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::{Arithmetic, Part, StageKind, Unit, VocabularySource, Windows};
 
@@ -50,6 +52,8 @@ pub enum Format {
     },
     /// A `tokenizer.json`.
     Tokenizer,
+    /// Named tensors, as safetensors.
+    Weights,
 }
 
 /// A data file that a spec names.
@@ -73,6 +77,12 @@ pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
             // In there, `array` names no file.
             callee != "npz"
         });
+    }
+    for Text { text, span } in weights_of(loaded) {
+        let key = SourceKey { file: span.file, path: text, format: Format::Weights };
+        if !found.iter().any(|(known, _)| *known == key) {
+            found.push((key, span));
+        }
     }
     let source = |(key, span): (SourceKey, Span)| {
         let candidates = candidates(loaded, settings, &key);
@@ -100,10 +110,65 @@ fn data_expressions(loaded: &Loaded) -> Vec<&Expr> {
             | Item::Devices(_)
             | Item::Place(_)
             | Item::Replicas(_)
+            | Item::Names(_)
             | Item::Bad(_) => {}
         }
     }
     found
+}
+
+/// Every file of weights that a spec names: `init from "file"` and `weights: "file"`.
+fn weights_of(loaded: &Loaded) -> Vec<Text> {
+    let mut found = Vec::new();
+    for (_, item) in items(loaded) {
+        match item {
+            Item::Train(train) => found.extend(train.body.iter().filter_map(|line| match &line.kind {
+                TrainKind::InitFrom(file) => Some(file.clone()),
+                _ => None,
+            })),
+            Item::Model(definition) | Item::Layer(definition) => weights_in(&definition.body, &mut found),
+            Item::Use(_)
+            | Item::Data(_)
+            | Item::Devices(_)
+            | Item::Place(_)
+            | Item::Replicas(_)
+            | Item::Names(_)
+            | Item::Bad(_) => {}
+        }
+    }
+    found
+}
+
+fn weights_in(block: &Block, found: &mut Vec<Text>) {
+    for statement in &block.statements {
+        let mut one = |expr: &Expr| {
+            walk(expr, &mut |_, args| {
+                for arg in args {
+                    if let (ArgumentName::Colon(name), ExprKind::String(text)) = (&arg.name, &arg.value.kind)
+                        && name.text == "weights"
+                    {
+                        found.push(Text { text: text.clone(), span: arg.value.span });
+                    }
+                }
+                true
+            });
+        };
+        match &statement.kind {
+            StatementKind::Loss(value)
+            | StatementKind::Metric(value)
+            | StatementKind::Update { value, .. }
+            | StatementKind::LayerBind { value, .. }
+            | StatementKind::Value(value) => one(value),
+            StatementKind::Bind { values, .. } | StatementKind::Return(values) => values.iter().for_each(one),
+            StatementKind::For { body, .. } | StatementKind::Group { body, .. } => weights_in(body, found),
+            StatementKind::Scan(scan) => weights_in(&scan.body, found),
+            StatementKind::Layer(definition) => weights_in(&definition.body, found),
+            StatementKind::Input { .. }
+            | StatementKind::Declare { .. }
+            | StatementKind::Generate { .. }
+            | StatementKind::Bad => {}
+        }
+    }
 }
 
 /// What the spec makes vocabularies of: texts are counted for that alone.
@@ -142,7 +207,14 @@ fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument]) -> bo
         ExprKind::Call { callee, args, .. }
             if lone_name(callee).is_none_or(|name| each(&name.text, args)) =>
         {
+            walk(callee, each);
             args.iter().for_each(|arg| walk(&arg.value, each));
+        }
+        ExprKind::Index { base, .. } => walk(base, each),
+        ExprKind::As { call, .. } => walk(call, each),
+        ExprKind::Unary { arg, .. } => walk(arg, each),
+        ExprKind::List(members) | ExprKind::Tuple(members) => {
+            members.iter().for_each(|member| walk(member, each));
         }
         _ => {}
     }

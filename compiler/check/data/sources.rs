@@ -9,7 +9,8 @@ use crate::check::signature::lone_name;
 use crate::check::{Checker, Content, DataFacts, SourceFacts, SourceKey};
 
 impl<'a> Checker<'a> {
-    pub(super) fn facts(&mut self, key: &SourceKey, span: Span) -> Option<&'a SourceFacts> {
+    /// What is known of a file; what keeps it from being read is said at `span`.
+    pub(in crate::check) fn facts(&mut self, key: &SourceKey, span: Span) -> Option<&'a SourceFacts> {
         let facts: &'a DataFacts = self.facts;
         match facts.sources.get(key)? {
             Ok(found) => Some(found),
@@ -47,7 +48,8 @@ impl<'a> Checker<'a> {
             | Content::Npz(_)
             | Content::Pictures(_)
             | Content::Text(_)
-            | Content::Tokenizer(_) => None,
+            | Content::Tokenizer(_)
+            | Content::Weights(_) => None,
         });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;

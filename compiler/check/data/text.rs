@@ -37,7 +37,8 @@ impl<'a> Checker<'a> {
             | Content::Array(_)
             | Content::Npz(_)
             | Content::Pictures(_)
-            | Content::Tokenizer(_) => None,
+            | Content::Tokenizer(_)
+            | Content::Weights(_) => None,
         });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;

@@ -1,8 +1,8 @@
 //! Vocabularies: the stage `tokens`, and `size(words)` as a model's parameter.
 
 use strata_grammar::ast::{Argument, ArgumentName, Expr, ExprKind, Train, TrainKind};
-use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
-use strata_runtime::queue::{Part, TextPart, Unit, VocabularySource, vocabulary_size};
+use strata_grammar::{Code, Diagnostic, Severity, Span, did_you_mean};
+use strata_runtime::queue::{Part, RESERVED, TextPart, Unit, Vocabulary, VocabularySource, vocabulary_size};
 
 use super::{Draft, DraftKind, Format, From, Tokenized};
 use crate::check::signature::lone_name;
@@ -60,13 +60,16 @@ impl<'a> Checker<'a> {
                 let (name, field_span) = (field.name.clone(), field.span);
                 let Some(part) = text_part(&field.from) else { continue };
                 let end = options.end.unwrap_or(!whole);
-                let tokens = match &kind {
+                let mut tokens = match &kind {
                     Kind::Counted(unit) => self.counted(&key, &parts, *unit, &options, draft.span),
                     Kind::File(path, at) => self.tokenizer(path, *at)?,
                     Kind::As(other) => self.vocabulary_of(other, &name, span)?,
                 };
+                self.as_the_run_kept_it(&name, &mut tokens, &key, &parts, &options, span);
                 let unit = match &tokens.vocabulary {
-                    VocabularySource::Counted { unit, .. } => Some(*unit),
+                    VocabularySource::Counted { unit, .. } | VocabularySource::Kept { unit, .. } => {
+                        Some(*unit)
+                    }
                     VocabularySource::File { .. } => None,
                 };
                 let longest = unit.and_then(|unit| self.longest(&key, part, unit));
@@ -198,6 +201,41 @@ impl<'a> Checker<'a> {
         Tokenized { vocabulary, end: false, size, longest: None, span }
     }
 
+    /// Takes the vocabulary that a run has kept for a field instead of counting one; says where they differ.
+    fn as_the_run_kept_it(
+        &mut self,
+        field: &str,
+        tokens: &mut Tokenized,
+        key: &SourceKey,
+        parts: &[Part],
+        options: &Options,
+        span: Span,
+    ) {
+        let VocabularySource::Counted { unit, over, .. } = &tokens.vocabulary else { return };
+        let kept = self.settings.vocabularies.get(field).filter(|kept| kept.unit == *unit);
+        let Some(kept) = kept else { return };
+        // What `tokens(as: …)` took from elsewhere is compared there.
+        let own = self.path(key);
+        let facts = if over.iter().all(|part| part.path == own) { self.text_facts(key) } else { None };
+        let counted = facts.map(|facts| {
+            let all = parts.iter().filter_map(|part| facts.parts.get(cell(*part)));
+            let counts: Vec<_> = all.map(|facts| &facts.of(*unit).1).collect();
+            Vocabulary::new(*unit, &counts, options.size, options.least.unwrap_or(1))
+        });
+        if let Some(how) = counted.and_then(|counted| kept.differs(counted.entries())) {
+            let message = format!(
+                "the vocabulary of `{field}` in the data is another than the run's, which is used: {how}"
+            );
+            let note = Diagnostic {
+                severity: Severity::Note,
+                ..Diagnostic::error(Code::DataMismatch, span, message)
+            };
+            self.report(note);
+        }
+        tokens.size = Some(kept.tokens.len() + RESERVED);
+        tokens.vocabulary = VocabularySource::Kept { unit: kept.unit, tokens: kept.tokens.clone() };
+    }
+
     fn tokenizer(&mut self, path: &str, span: Span) -> Option<Tokenized> {
         let key = SourceKey { file: span.file, path: path.to_string(), format: Format::Tokenizer };
         let known = self.facts.sources.contains_key(&key);
@@ -208,7 +246,8 @@ impl<'a> Checker<'a> {
                 | Content::Array(_)
                 | Content::Npz(_)
                 | Content::Pictures(_)
-                | Content::Text(_),
+                | Content::Text(_)
+                | Content::Weights(_),
             ) => None,
             // Said already, where anything is known of it.
             None if known => return None,

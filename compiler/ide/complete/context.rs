@@ -168,8 +168,8 @@ pub fn context(text: &str, offset: usize) -> Option<Context> {
 }
 
 /// Words that begin an item, where nothing before them on their line says otherwise.
-const ITEMS: [&str; 9] =
-    ["use", "model", "layer", "devices", "cluster", "place", "replicas", "data", "train"];
+const ITEMS: [&str; 10] =
+    ["use", "model", "layer", "devices", "cluster", "place", "replicas", "names", "data", "train"];
 
 /// Sources whose fields are made in different ways.
 const SOURCES: [&str; 7] = ["csv", "parquet", "idx", "npy", "npz", "images", "text"];
@@ -428,7 +428,7 @@ impl Cursor<'_> {
         }
         let alone = tokens.len() == 1;
         match (block, first) {
-            ("", "place" | "replicas" | "train") if alone => Spot::Model,
+            ("", "place" | "replicas" | "names" | "train") if alone => Spot::Model,
             ("", "use" | "model" | "layer" | "cluster" | "devices") => Spot::Words(&[]),
             ("", "data") if end == "=" => Spot::Value,
             ("", _) => Spot::Words(&[]),

@@ -86,7 +86,7 @@ impl Writer<'_> {
             Spot::Head => {
                 self.words(words::heads(&context.blocks), 1);
                 match block {
-                    "" | "devices" | "machine" | "cluster" | "train" | "replicas" | "generate" => {}
+                    "" | "devices" | "machine" | "cluster" | "train" | "replicas" | "names" | "generate" => {}
                     "place" => self.parts(context),
                     _ => self.values(2),
                 }
@@ -344,7 +344,7 @@ impl Writer<'_> {
         for name in DType::ALL.map(DType::name) {
             self.add(name, Some(SymbolKind::Type), None, None, 0);
         }
-        if !matches!(block, "model" | "train" | "place" | "replicas") {
+        if !matches!(block, "model" | "train" | "place" | "replicas" | "names") {
             for kind in words::KINDS {
                 self.add(kind, Some(SymbolKind::Type), None, None, 1);
             }
@@ -441,7 +441,8 @@ impl Writer<'_> {
             | Content::Npz(_)
             | Content::Pictures(_)
             | Content::Text(_)
-            | Content::Tokenizer(_) => None,
+            | Content::Tokenizer(_)
+            | Content::Weights(_) => None,
         });
         let Some(csv) = csv.into_iter().next() else { return };
         if !quoted {

@@ -8,9 +8,12 @@ pub(super) fn heads(blocks: &[Head]) -> &'static [&'static str] {
     // Inside groups and loops stands what stands around them.
     let body = blocks.first().map_or("", |head| head.word.as_str());
     match (block, body) {
-        ("", _) => &["model", "layer", "data", "train", "use", "devices", "cluster", "place", "replicas"],
+        ("", _) => {
+            &["model", "layer", "data", "train", "use", "devices", "cluster", "place", "replicas", "names"]
+        }
         ("train", _) => &[
             "feed",
+            "init from",
             "optimize",
             "evaluate",
             "stop",
@@ -24,6 +27,7 @@ pub(super) fn heads(blocks: &[Head]) -> &'static [&'static str] {
             "average",
             "accumulate",
         ],
+        ("names", _) => &["new", "unused"],
         ("place", _) => &["pipeline", "remat", "wire", "sum any order"],
         ("replicas", _) => &[
             "copies",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use strata_grammar::ast::{
     Argument, ArgumentName, BinaryOp, DeviceKind, DeviceStatement, Expr, ExprKind, FamilyRef, Ident,
-    IndexItem, Item, Place, PlaceKind, Replicas, ReplicasKind, Train, TrainKind, Wire,
+    IndexItem, Item, Names, NamesKind, Place, PlaceKind, Replicas, ReplicasKind, Train, TrainKind, Wire,
 };
 
 use super::links::Recipe;
@@ -23,6 +23,7 @@ impl<'a> Walker<'a> {
                     recipe.names = data.names.iter().filter_map(|n| names.get(&n.text).copied()).collect();
                     self.links.recipes.push(recipe);
                 }
+                Item::Names(names) => self.called(names),
                 Item::Train(train) => self.train(train),
                 Item::Place(place) => self.place(place),
                 Item::Replicas(replicas) => self.replicas(replicas),
@@ -163,6 +164,16 @@ impl<'a> Walker<'a> {
         }
     }
 
+    fn called(&mut self, names: &'a Names) {
+        self.model(names.model.as_ref());
+        for line in &names.body {
+            match &line.kind {
+                NamesKind::Called { theirs, .. } => self.expr(theirs),
+                NamesKind::New(_) | NamesKind::Unused(_) | NamesKind::Bad => {}
+            }
+        }
+    }
+
     fn train(&mut self, train: &'a Train) {
         let (model, body) = self.model(train.model.as_ref());
         let mut recipe = Recipe::default();
@@ -189,6 +200,7 @@ impl<'a> Walker<'a> {
                 TrainKind::Precision(dtype) => self.mention(dtype.span, None, SymbolKind::Type),
                 TrainKind::Remat(parts) => self.parts(body, parts, &mut HashMap::new()),
                 TrainKind::Save { name: None, .. }
+                | TrainKind::InitFrom(_)
                 | TrainKind::StopAfter(_)
                 | TrainKind::Clip { .. }
                 | TrainKind::Seed(_)

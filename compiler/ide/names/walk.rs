@@ -128,7 +128,12 @@ impl<'a> Walker<'a> {
                     }
                     self.define_devices(&devices.body);
                 }
-                Item::Use(_) | Item::Place(_) | Item::Replicas(_) | Item::Train(_) | Item::Bad(_) => {}
+                Item::Use(_)
+                | Item::Place(_)
+                | Item::Replicas(_)
+                | Item::Names(_)
+                | Item::Train(_)
+                | Item::Bad(_) => {}
             }
         }
         // A layer goes before a function, and a model after both, as the checker looks them up.
@@ -176,6 +181,7 @@ impl<'a> Walker<'a> {
                 | Item::Devices(_)
                 | Item::Place(_)
                 | Item::Replicas(_)
+                | Item::Names(_)
                 | Item::Data(_)
                 | Item::Train(_)
                 | Item::Bad(_) => {}
