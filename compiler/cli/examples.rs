@@ -53,6 +53,9 @@ struct Wanted {
 /// were given by.
 pub fn recipe(files: &[String], run: &Run, needed: &[&str], option: &str) -> Result<Recipe, Failure> {
     let feed = &run.feed.source;
+    if matches!(feed, Source::Nothing) {
+        return Err(Failure::Usage("the model takes no input, so there is nothing to predict from".into()));
+    }
     let source = if matches!(feed, Source::Text { .. }) {
         text(files, feed, needed, option)?
     } else {
