@@ -64,6 +64,8 @@ impl Building {
     fn new() -> Building {
         let free = vec![FreeAxis { name: "batch".into(), span: Span::default() }];
         let model = Model {
+            loads: Vec::new(),
+            starts: Vec::new(),
             name: "Digits".into(),
             free,
             inputs: vec![],

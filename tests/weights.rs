@@ -26,7 +26,7 @@ fn foreign(path: &Path, tensors: &[(&str, Tensor)]) {
         let dtype = match tensor.dtype() {
             DType::F64 => "F64",
             DType::I64 => "I64",
-            _ => "F32",
+            DType::F32 | DType::Bf16 | DType::F16 | DType::I32 | DType::U8 | DType::Bool => "F32",
         };
         let info = serde_json::json!({ "dtype": dtype, "shape": tensor.shape(), "data_offsets": [start, bytes.len()] });
         header.insert((*name).to_string(), info);

@@ -192,7 +192,7 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
         Source::Arrays { fields } => arrays::load(fields)?,
         Source::Json { path, fields, origin } => json::load(path, fields, *origin)?,
         Source::Pictures { path, fields, skip, origin } => pictures::load(path, fields, *skip, *origin)?,
-        Source::Nothing => Dataset { examples: 1, columns: Vec::new() },
+        Source::Nothing => Dataset { examples: 1, columns: Vec::new(), left_out: Vec::new() },
         Source::Text { path, fields, windows, origin } => text::load(path, fields, *windows, *origin)?,
     });
     known.push(Known { source: source.clone(), stamps, data: Arc::downgrade(&data) });

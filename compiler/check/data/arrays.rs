@@ -62,7 +62,8 @@ impl<'a> Checker<'a> {
             | Content::Array(_)
             | Content::Pictures(_)
             | Content::Text(_)
-            | Content::Tokenizer(_) => None,
+            | Content::Tokenizer(_)
+            | Content::Weights(_) => None,
         });
         let archive = Archive { key, facts };
         let fields = self.array_fields(args, path_span, "npz", Some(&archive))?;

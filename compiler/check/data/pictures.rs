@@ -53,7 +53,8 @@ impl<'a> Checker<'a> {
                 | Content::Array(_)
                 | Content::Npz(_)
                 | Content::Text(_)
-                | Content::Tokenizer(_) => None,
+                | Content::Tokenizer(_)
+                | Content::Weights(_) => None,
             });
         let mut fields: Vec<DraftField> = Vec::new();
         let mut wrong = false;

@@ -472,7 +472,8 @@ impl Writer<'_> {
             | Content::Array(_)
             | Content::Pictures(_)
             | Content::Text(_)
-            | Content::Tokenizer(_) => None,
+            | Content::Tokenizer(_)
+            | Content::Weights(_) => None,
         });
         let Some(npz) = npz.into_iter().next() else { return };
         for (name, facts) in npz.arrays.clone() {
