@@ -72,10 +72,15 @@ impl<'a, 'm> Sequences<'a, 'm> {
         inputs.push((format!("{}.length", input.name), lengths.expect("one number a row")));
         inputs.push((input.name.clone(), Tensor::zeros(sequence.dtype, &[rows, length as usize])));
         let most = decoder.most.as_ref().map_or(u64::MAX, |most| most.bind(binding));
+        // However long the sequence is in the data that the sizes come from.
+        let mut binding = binding.to_vec();
+        if let Some(Size::Free(time)) = sequence.axes.get(1).map(|axis| axis.size.clone()) {
+            binding[time.0 as usize] = length;
+        }
         Sequences {
             machine,
             steps,
-            binding: binding.to_vec(),
+            binding,
             examples,
             inputs,
             sequence,
