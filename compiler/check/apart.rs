@@ -146,14 +146,20 @@ impl<'a> Checker<'a> {
             let value = stacks[&update.value];
             self.updated(StateUpdate { value, ..update });
         }
-        for stack in stacks.values_mut() {
-            if along != own {
-                let axes = [std::slice::from_ref(&own), &self.ty(*stack).axes[1..]].concat();
-                *stack = self.emit(Op::Reshape { axes }, &[*stack], at)?;
+        // In the order of the value: a model must not depend on that of a table.
+        let mut turned: HashMap<ValueId, ValueId> = HashMap::new();
+        for id in tensors(&value) {
+            if turned.contains_key(&id) {
+                continue;
             }
-            *stack = self.axis_back(*stack, axis, at)?;
+            let mut stack = stacks[&id];
+            if along != own {
+                let axes = [std::slice::from_ref(&own), &self.ty(stack).axes[1..]].concat();
+                stack = self.emit(Op::Reshape { axes }, &[stack], at)?;
+            }
+            turned.insert(id, self.axis_back(stack, axis, at)?);
         }
-        Some(stack_value(&value, &stacks))
+        Some(stack_value(&value, &turned))
     }
 
     /// The type of a variable that is declared here: with an axis for each `apart` around.

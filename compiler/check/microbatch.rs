@@ -22,11 +22,9 @@ impl<'a> Checker<'a> {
     ) -> Option<Vec<ValueId>> {
         let weight = match self.means_of_loss().as_slice() {
             [] => None,
-            [(count, _)] => Some(*count),
-            [(_, one), (_, other), ..] => {
-                let message = format!(
-                    "the loss adds a mean over {one} to a mean over {other}, so batches count differently in each"
-                );
+            [count] => Some(*count),
+            [_, _, ..] => {
+                let message = "the loss adds means over different axes, so batches count differently in each";
                 let found = Diagnostic::error(Code::BadValue, span, message)
                     .help("take `accumulate` out, or let the loss be one mean");
                 self.report(found);

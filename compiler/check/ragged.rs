@@ -251,16 +251,16 @@ impl<'a> Checker<'a> {
     /// How many positions the loss is a mean over, where all means that it is made of are over the same.
     pub(super) fn weight_of_loss(&self) -> Option<ValueId> {
         match self.means_of_loss().as_slice() {
-            [(count, _)] => Some(*count),
+            [count] => Some(*count),
             _ => None,
         }
     }
 
-    /// The means over ragged axes that the loss is made of, one of each kind: how many positions, and of which axes.
-    pub(super) fn means_of_loss(&self) -> Vec<(ValueId, String)> {
+    /// The means over ragged axes that the loss is made of, one of each kind: how many positions.
+    pub(super) fn means_of_loss(&self) -> Vec<ValueId> {
         let build = &self.build;
         let mut waiting: Vec<ValueId> = build.model.loss.into_iter().collect();
-        let mut found: Vec<(ValueId, String)> = Vec::new();
+        let mut found: Vec<&(ValueId, String)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(value) = waiting.pop() {
             if !seen.insert(value) {
@@ -268,14 +268,14 @@ impl<'a> Checker<'a> {
             }
             if let Some(mean) = build.means.get(&value) {
                 if found.iter().all(|(_, kind)| *kind != mean.1) {
-                    found.push(mean.clone());
+                    found.push(mean);
                 }
             } else if self.ty(value).rank() == 0 {
                 // Single numbers made of single numbers.
                 waiting.extend(&build.model.values[value.0 as usize].args);
             }
         }
-        found
+        found.into_iter().map(|(count, _)| *count).collect()
     }
 
     /// `x` without the mark of a ragged axis where the examples are combined.

@@ -24,6 +24,10 @@ const MAX_NUMBERS: usize = 4096;
 impl<'a> Checker<'a> {
     /// The value that a variable of type `ty` begins with, or nothing where it cannot, which is said.
     pub(super) fn start(&mut self, value: ValueId, ty: &Type, name: &str, span: Span) -> Option<ValueId> {
+        if !self.build.apart.is_empty() {
+            self.not_yet(span, "a start that is computed inside of `apart`");
+            return None;
+        }
         if !self.build.turn_updates.is_empty() {
             let message =
                 format!("`{name}` is declared in a recurrence, where nothing can be computed for its start");

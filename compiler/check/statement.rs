@@ -207,7 +207,7 @@ impl<'a> Checker<'a> {
                 (resolve_init(initial, &ty, blocks), None)
             }
             Begin::With(value, at) => {
-                let Some(value) = self.start(value, &whole, &name.text, at) else {
+                let Some(value) = self.start(value, &ty, &name.text, at) else {
                     self.frame().scope.set(&name.text, Value::Unknown, name.span);
                     return;
                 };

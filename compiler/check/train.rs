@@ -296,7 +296,17 @@ impl<'a> Checker<'a> {
             TrainKind::Save { name, path, every } => {
                 let every = every.as_ref().and_then(|every| self.every(every));
                 let model = model.filter(|_| out.whole);
-                out.saves.extend(self.save(span, name.as_ref(), path.as_ref(), every, model));
+                let Some(save) = self.save(span, name.as_ref(), path.as_ref(), every, model) else { return };
+                match out.saves.iter().find(|other| other.file == save.file) {
+                    Some(first) => {
+                        let message = format!("two lines save to `{}`", save.file);
+                        let found = Diagnostic::error(Code::DuplicateName, span, message)
+                            .label(first.span, "the first")
+                            .help("give each a file of its own");
+                        self.report(found);
+                    }
+                    None => out.saves.push(save),
+                }
             }
             TrainKind::Precision(dtype) => match DType::from_name(&dtype.text) {
                 Some(DType::F32) => {}
@@ -570,6 +580,10 @@ fn untrained(model: &Model) -> Model {
     let values = values.unwrap_or(model.values.len());
     Arc::make_mut(&mut model.values).truncate(values);
     model.updates.retain(|update| (update.value.0 as usize) < values);
+    let variables = &model.variables;
+    model.starts.retain(|(variable, value)| {
+        (value.0 as usize) < values && (variables[variable.0 as usize].region.0 as usize) < first
+    });
     model.variables.retain(|variable| (variable.region.0 as usize) < first);
     model.regions.truncate(first);
     model.hints.retain(|hint| hint.values.iter().all(|value| (value.0 as usize) < values));

@@ -93,7 +93,8 @@ impl<'a> Checker<'a> {
             _ => false,
         };
         if items(self.loaded).any(|(_, item)| unknown(item)) {
-            // It may be about this model, and what would be missing follows from that.
+            // It may be about this model, and what would be missing follows from that. So nothing was looked at yet.
+            self.notes.doubts += self.build.weights.len();
             return;
         }
         for wanted in self.build.weights.clone() {
@@ -273,20 +274,15 @@ impl<'a> Checker<'a> {
             let same = found.dtype == variable.ty.dtype;
             return if same { Some(value) } else { self.emit(Op::Cast(variable.ty.dtype), &[value], span) };
         }
-        let names: Vec<String> = match (&self.foreign, self.build.op(value)) {
-            (Some(foreign), Op::Input(_)) => {
-                let input = foreign.inputs.iter().find(|(_, id)| **id == value);
-                input.map(|(at, _)| format!("`{}`", foreign.facts.tensors[*at].0)).into_iter().collect()
-            }
-            (Some(foreign), _) => {
-                let names = foreign.uses.iter().map(|at| format!("`{}`", foreign.facts.tensors[*at].0));
-                names.collect()
-            }
-            (None, _) => Vec::new(),
-        };
         let what = match self.build.op(value) {
-            Op::Input(_) => names.join(", "),
-            _ => format!("what is made of {}", names.join(", ")),
+            Op::Input(input) => format!("`{}`", self.build.model.inputs[input.0 as usize].name),
+            _ => {
+                let used = |foreign: &'_ Foreign| {
+                    let names = foreign.uses.iter().map(|at| format!("`{}`", foreign.facts.tensors[*at].0));
+                    names.collect::<Vec<_>>().join(", ")
+                };
+                format!("what is made of {}", self.foreign.as_ref().map(used).unwrap_or_default())
+            }
         };
         let turned = turned(&sizes(&found), &sizes(&variable.ty)).filter(|_| floats);
         let help = turned.map_or(String::new(), |turned| format!("; `{turned}` would fit"));
@@ -484,13 +480,17 @@ fn stars(pattern: &str, name: &str) -> Option<Vec<String>> {
     let Some((before, rest)) = pattern.split_once('*') else {
         return (pattern == name).then(Vec::new);
     };
-    let name = name.strip_prefix(before)?;
-    let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-    ends.into_iter().find_map(|end| {
-        let mut found = vec![name[..end].to_string()];
-        found.extend(stars(rest, &name[end..])?);
-        Some(found)
-    })
+    let mut left = name.strip_prefix(before)?;
+    let (middle, end) = rest.rsplit_once('*').map_or((None, rest), |(middle, end)| (Some(middle), end));
+    let mut found = Vec::new();
+    // Where the first of several places fits, so does all that could follow a later one: no place is tried twice.
+    for piece in middle.into_iter().flat_map(|middle| middle.split('*')) {
+        let (seen, after) = left.split_once(piece)?;
+        found.push(seen.to_string());
+        left = after;
+    }
+    found.push(left.strip_suffix(end)?.to_string());
+    Some(found)
 }
 
 #[cfg(test)]
@@ -508,5 +508,11 @@ mod tests {
         assert_eq!(found("*", "").as_deref(), Some(""));
         assert_eq!(found("*w", "a/b"), None);
         assert_eq!(found("*ü*", "größe/ü/x").as_deref(), Some("größe/|/x"));
+        assert_eq!(found("a*b*b", "abb").as_deref(), Some("|"));
+        assert_eq!(found("a*b*b", "ab"), None);
+        assert_eq!(found("**w", "a/w").as_deref(), Some("|a/"));
+        // Nothing is tried that many times over.
+        assert_eq!(found(&"*a".repeat(40), &"a".repeat(2000)).map(|all| all.len()), Some(39 + 2000 - 40));
+        assert_eq!(found(&format!("{}*b", "*a".repeat(40)), &"a".repeat(2000)), None);
     }
 }

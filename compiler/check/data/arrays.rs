@@ -1,6 +1,6 @@
 //! Arrays as fields: `idx(x: array("x.idx"))`, `npy(x: array("x.npy"))`, `npz("set.npz", x: array("x"))`.
 
-use strata_grammar::ast::{Argument, ArgumentName, Expr, ExprKind, Ident};
+use strata_grammar::ast::{Argument, Expr, ExprKind, Ident};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::{ArrayFacts, Fault, NpzFacts};
 
@@ -8,9 +8,6 @@ use super::sources::listed;
 use super::{Draft, DraftField, DraftKind, Format, From, first_text};
 use crate::check::signature::lone_name;
 use crate::check::{Checker, Content, SourceFacts, SourceKey};
-
-/// A field, and how many examples its array has.
-type Found = (DraftField, Option<usize>);
 
 /// An npz file, and what is known of it.
 struct Archive<'a> {
@@ -34,7 +31,8 @@ impl<'a> Checker<'a> {
 
     /// `idx(…)` and `npy(…)`: each file tells by its first bytes which of the two it is.
     pub(super) fn arrays(&mut self, args: &'a [Argument], span: Span, source: &str) -> Option<Draft> {
-        let fields = self.array_fields(args, span, source, None)?;
+        let fields =
+            self.fields(args, span, source, |checker, name, expr| checker.array_field(name, expr, None))?;
         if fields.is_empty() {
             let message = format!("`{source}` has no fields");
             let ending = if source == "npy" { ".npy" } else { "-ubyte.gz" };
@@ -55,18 +53,15 @@ impl<'a> Checker<'a> {
             self.report(found);
             return None;
         };
-        let key = SourceKey { file: path_span.file, path: path.to_string(), format: Format::Npz };
-        let facts = self.facts(&key, path_span).and_then(|facts| match &facts.content {
+        let content = |content: &'a Content| match content {
             Content::Npz(npz) => Some(npz),
-            Content::Csv(_)
-            | Content::Array(_)
-            | Content::Pictures(_)
-            | Content::Text(_)
-            | Content::Tokenizer(_)
-            | Content::Weights(_) => None,
-        });
+            _ => None,
+        };
+        let (key, facts) = self.open((path, path_span), Format::Npz, content);
         let archive = Archive { key, facts };
-        let fields = self.array_fields(args, path_span, "npz", Some(&archive))?;
+        let fields = self.fields(args, path_span, "npz", |checker, name, expr| {
+            checker.array_field(name, expr, Some(&archive))
+        })?;
         if fields.is_empty() {
             let found = Diagnostic::error(Code::MissingArgument, span, "`npz` makes no fields of its arrays");
             let names: Vec<&str> =
@@ -83,40 +78,14 @@ impl<'a> Checker<'a> {
         self.as_draft(fields, span)
     }
 
-    /// The named arguments as fields. `path` is the argument that is none.
-    fn array_fields(
-        &mut self,
-        args: &'a [Argument],
-        path: Span,
-        source: &str,
-        archive: Option<&Archive<'a>>,
-    ) -> Option<Vec<Found>> {
-        let mut found: Vec<Found> = Vec::new();
-        let mut fields: Vec<DraftField> = Vec::new();
-        let mut wrong = false;
-        for arg in args {
-            let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, path, source);
-                continue;
-            };
-            match self.array_field(name, &arg.value, archive) {
-                Some((field, count)) => {
-                    let before = fields.len();
-                    self.add_field(field, &mut fields);
-                    found.extend(fields.get(before).map(|field| (field.clone(), count)));
-                }
-                None => wrong = true,
-            }
-        }
-        (!wrong).then_some(found)
-    }
-
     /// Arrays with as many examples each.
-    fn as_draft(&mut self, found: Vec<Found>, span: Span) -> Option<Draft> {
+    fn as_draft(&mut self, fields: Vec<DraftField>, span: Span) -> Option<Draft> {
         let mut examples: Option<(usize, Span)> = None;
         let mut wrong = false;
-        for (field, count) in &found {
-            let Some(count) = *count else { continue };
+        for field in &fields {
+            let From::Array(key, member) = &field.from else { continue };
+            let sizes = self.array_facts(key, member.as_deref()).map(|facts| facts.sizes.as_slice());
+            let Some(count) = sizes.and_then(|sizes| sizes.first().copied()) else { continue };
             match examples {
                 Some((first, first_span)) if first != count => {
                     let message =
@@ -130,7 +99,6 @@ impl<'a> Checker<'a> {
                 None => examples = Some((count, field.span)),
             }
         }
-        let fields = found.into_iter().map(|(field, _)| field).collect();
         let examples = examples.map(|(count, _)| count);
         (!wrong).then(|| Draft::new(DraftKind::Arrays, fields, examples, span))
     }
@@ -141,7 +109,7 @@ impl<'a> Checker<'a> {
         name: &'a Ident,
         expr: &'a Expr,
         archive: Option<&Archive<'a>>,
-    ) -> Option<Found> {
+    ) -> Option<DraftField> {
         let wants = if archive.is_some() { "`array(\"name\")`" } else { "`array(\"file\")`" };
         let (call, arithmetic) = self.arithmetic(expr)?;
         let args = match &call.kind {
@@ -182,7 +150,6 @@ impl<'a> Checker<'a> {
             return None;
         }
         let own = sizes.and_then(|sizes| sizes.get(1..)).map(<[usize]>::to_vec);
-        let examples = sizes.and_then(|sizes| sizes.first().copied());
         let (shape, shape_span) = match self.shape_argument(args)? {
             Some((shape, at)) => {
                 let elements: usize = shape.iter().product();
@@ -199,7 +166,7 @@ impl<'a> Checker<'a> {
             }
             None => (own, call.span),
         };
-        let field = DraftField {
+        Some(DraftField {
             name: name.text.clone(),
             name_span: name.span,
             from: From::Array(key, member),
@@ -207,8 +174,7 @@ impl<'a> Checker<'a> {
             shape_span,
             arithmetic,
             span: name.span.to(expr.span),
-        };
-        Some((field, examples))
+        })
     }
 
     /// That an archive has an array, and that it can be read.

@@ -13,7 +13,8 @@ mod tokens;
 use std::path::{Path, PathBuf};
 
 use strata_grammar::ast::{
-    Argument, ArgumentName, BinaryOp, Block, Expr, ExprKind, Ident, Item, StatementKind, Text, TrainKind,
+    Argument, ArgumentName, BinaryOp, Block, Expr, ExprKind, Ident, Item, ScanOver, StatementKind, Text,
+    TrainKind,
 };
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::queue::{Arithmetic, Part, StageKind, Unit, VocabularySource, Windows};
@@ -126,7 +127,12 @@ fn weights_of(loaded: &Loaded) -> Vec<Text> {
                 TrainKind::InitFrom(file) => Some(file.clone()),
                 _ => None,
             })),
-            Item::Model(definition) | Item::Layer(definition) => weights_in(&definition.body, &mut found),
+            Item::Model(definition) | Item::Layer(definition) => {
+                walk_block(&definition.body, &mut |_, args| {
+                    found.extend(args.iter().filter_map(file_of_weights));
+                    true
+                })
+            }
             Item::Use(_)
             | Item::Data(_)
             | Item::Devices(_)
@@ -139,35 +145,13 @@ fn weights_of(loaded: &Loaded) -> Vec<Text> {
     found
 }
 
-fn weights_in(block: &Block, found: &mut Vec<Text>) {
-    for statement in &block.statements {
-        let mut one = |expr: &Expr| {
-            walk(expr, &mut |_, args| {
-                for arg in args {
-                    if let (ArgumentName::Colon(name), ExprKind::String(text)) = (&arg.name, &arg.value.kind)
-                        && name.text == "weights"
-                    {
-                        found.push(Text { text: text.clone(), span: arg.value.span });
-                    }
-                }
-                true
-            });
-        };
-        match &statement.kind {
-            StatementKind::Loss(value)
-            | StatementKind::Metric(value)
-            | StatementKind::Update { value, .. }
-            | StatementKind::LayerBind { value, .. }
-            | StatementKind::Value(value) => one(value),
-            StatementKind::Bind { values, .. } | StatementKind::Return(values) => values.iter().for_each(one),
-            StatementKind::For { body, .. } | StatementKind::Group { body, .. } => weights_in(body, found),
-            StatementKind::Scan(scan) => weights_in(&scan.body, found),
-            StatementKind::Layer(definition) => weights_in(&definition.body, found),
-            StatementKind::Input { .. }
-            | StatementKind::Declare { .. }
-            | StatementKind::Generate { .. }
-            | StatementKind::Bad => {}
+/// The file of an argument `weights: "file"`.
+fn file_of_weights(arg: &Argument) -> Option<Text> {
+    match (&arg.name, &arg.value.kind) {
+        (ArgumentName::Colon(name), ExprKind::String(text)) if name.text == "weights" => {
+            Some(Text { text: text.clone(), span: arg.value.span })
         }
+        _ => None,
     }
 }
 
@@ -216,7 +200,42 @@ fn walk<'a>(expr: &'a Expr, each: &mut impl FnMut(&'a str, &'a [Argument]) -> bo
         ExprKind::List(members) | ExprKind::Tuple(members) => {
             members.iter().for_each(|member| walk(member, each));
         }
+        ExprKind::For { over, body, .. } => {
+            walk(over, each);
+            walk_block(body, each);
+        }
         _ => {}
+    }
+}
+
+/// The same in all statements of a block.
+fn walk_block<'a>(block: &'a Block, each: &mut impl FnMut(&'a str, &'a [Argument]) -> bool) {
+    for statement in &block.statements {
+        match &statement.kind {
+            StatementKind::Loss(value)
+            | StatementKind::Metric(value)
+            | StatementKind::Value(value)
+            | StatementKind::Update { value, .. }
+            | StatementKind::LayerBind { value, .. } => walk(value, each),
+            StatementKind::Declare { init, .. } => init.iter().for_each(|value| walk(value, each)),
+            StatementKind::Bind { values, .. } | StatementKind::Return(values) => {
+                values.iter().for_each(|value| walk(value, each));
+            }
+            StatementKind::For { over, body, .. } => {
+                walk(over, each);
+                walk_block(body, each);
+            }
+            StatementKind::Group { body, .. } => walk_block(body, each),
+            StatementKind::Scan(scan) => {
+                if let ScanOver::Axis { inputs, .. } = &scan.over {
+                    inputs.iter().for_each(|value| walk(value, each));
+                }
+                scan.state.iter().for_each(|(_, start)| walk(start, each));
+                walk_block(&scan.body, each);
+            }
+            StatementKind::Layer(definition) => walk_block(&definition.body, each),
+            StatementKind::Input { .. } | StatementKind::Generate { .. } | StatementKind::Bad => {}
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use strata_runtime::queue::{CAN_READ_PICTURES, PictureFacts, PictureStep, Resize
 
 use super::{Draft, DraftField, DraftKind, Format, From, first_text};
 use crate::check::signature::lone_name;
-use crate::check::{Checker, Content, SourceKey};
+use crate::check::{Checker, Content};
 use crate::model::Input;
 use crate::types::{Axis, Size};
 
@@ -45,30 +45,15 @@ impl<'a> Checker<'a> {
             self.report(found);
         }
         let format = Format::Pictures { classes: has_classes(args) };
-        let key = SourceKey { file: path_span.file, path: path.to_string(), format };
-        let facts: Option<&'a PictureFacts> =
-            self.facts(&key, path_span).and_then(|facts| match &facts.content {
-                Content::Pictures(pictures) => Some(pictures),
-                Content::Csv(_)
-                | Content::Array(_)
-                | Content::Npz(_)
-                | Content::Text(_)
-                | Content::Tokenizer(_)
-                | Content::Weights(_) => None,
-            });
-        let mut fields: Vec<DraftField> = Vec::new();
-        let mut wrong = false;
-        for arg in args {
-            let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, path_span, "images");
-                continue;
-            };
-            match self.image_field(name, &arg.value, facts) {
-                Some(field) => self.add_field(field, &mut fields),
-                None => wrong = true,
-            }
-        }
-        if !wrong && !fields.iter().any(|field| matches!(field.from, From::Picture)) {
+        let content = |content: &'a Content| match content {
+            Content::Pictures(pictures) => Some(pictures),
+            _ => None,
+        };
+        let (key, facts) = self.open((path, path_span), format, content);
+        let mut fields = self.fields(args, path_span, "images", |checker, name, expr| {
+            checker.image_field(name, expr, facts)
+        })?;
+        if !fields.iter().any(|field| matches!(field.from, From::Picture)) {
             for field in fields.iter_mut().filter(|field| field.name == "labels") {
                 field.name = "label".to_string();
             }
@@ -86,7 +71,7 @@ impl<'a> Checker<'a> {
             fields.insert(0, field);
         }
         let examples = facts.map(|facts| facts.pictures);
-        (!wrong).then(|| Draft::new(DraftKind::Pictures { key }, fields, examples, span))
+        Some(Draft::new(DraftKind::Pictures { key }, fields, examples, span))
     }
 
     fn image_field(

@@ -41,32 +41,21 @@ impl<'a> Checker<'a> {
         };
         let is_csv = source == "csv";
         let format = if is_csv { Format::Csv { header: header_of(args) } } else { Format::Parquet };
-        let key = SourceKey { file: path_span.file, path: path.to_string(), format };
-        let columns = self.facts(&key, path_span).and_then(|facts| match &facts.content {
+        let content = |content: &'a Content| match content {
             Content::Csv(csv) => Some(csv),
-            Content::Array(_)
-            | Content::Npz(_)
-            | Content::Pictures(_)
-            | Content::Text(_)
-            | Content::Tokenizer(_)
-            | Content::Weights(_) => None,
-        });
-        let mut fields: Vec<DraftField> = Vec::new();
-        let mut wrong = false;
-        for arg in args {
-            let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, path_span, source);
-                continue;
-            };
-            if is_csv && name.text == "header" && matches!(arg.value.kind, ExprKind::Bool(_)) {
-                continue;
-            }
-            match self.csv_field(name, &arg.value, columns.map(|csv| csv.columns.as_slice())) {
-                Some(field) => self.add_field(field, &mut fields),
-                None => wrong = true,
-            }
-        }
-        if fields.is_empty() && !wrong {
+            _ => None,
+        };
+        let (key, columns) = self.open((path, path_span), format, content);
+        let header = |arg: &Argument| {
+            is_csv
+                && matches!(&arg.name, ArgumentName::Colon(name) if name.text == "header")
+                && matches!(arg.value.kind, ExprKind::Bool(_))
+        };
+        let args_of_fields = args.iter().filter(|arg| !header(arg));
+        let fields = self.fields(args_of_fields, path_span, source, |checker, name, expr| {
+            checker.csv_field(name, expr, columns.map(|csv| csv.columns.as_slice()))
+        })?;
+        if fields.is_empty() {
             let message = format!("`{source}` makes no fields of its columns");
             let found = Diagnostic::error(Code::MissingArgument, span, message)
                 .help("name some: `x: columns(0..4), label: column(4)`");
@@ -76,11 +65,46 @@ impl<'a> Checker<'a> {
         let kind =
             if is_csv { DraftKind::Csv { key, header: header_of(args) } } else { DraftKind::Parquet { key } };
         let examples = columns.map(|csv| csv.rows);
-        (!wrong).then(|| Draft::new(kind, fields, examples, span))
+        Some(Draft::new(kind, fields, examples, span))
+    }
+
+    /// The file that is named at `span`, and what is known of it; what keeps it from being read is said.
+    pub(super) fn open<T>(
+        &mut self,
+        (path, span): (&str, Span),
+        format: Format,
+        content: impl FnOnce(&'a Content) -> Option<&'a T>,
+    ) -> (SourceKey, Option<&'a T>) {
+        let key = SourceKey { file: span.file, path: path.to_string(), format };
+        let facts = self.facts(&key, span).and_then(|facts| content(&facts.content));
+        (key, facts)
+    }
+
+    /// The named arguments as fields; `path` is the argument that is none. Nothing where one is wrong, which is said.
+    pub(super) fn fields(
+        &mut self,
+        args: impl IntoIterator<Item = &'a Argument>,
+        path: Span,
+        source: &str,
+        mut field: impl FnMut(&mut Self, &'a Ident, &'a Expr) -> Option<DraftField>,
+    ) -> Option<Vec<DraftField>> {
+        let mut fields: Vec<DraftField> = Vec::new();
+        let mut wrong = false;
+        for arg in args {
+            let ArgumentName::Colon(name) = &arg.name else {
+                wrong |= !self.is_path(arg, path, source);
+                continue;
+            };
+            match field(self, name, &arg.value) {
+                Some(field) => self.add_field(field, &mut fields),
+                None => wrong = true,
+            }
+        }
+        (!wrong).then_some(fields)
     }
 
     /// Whether an argument without a name is the source's path; said where it is not.
-    pub(super) fn is_path(&mut self, arg: &Argument, path: Span, source: &str) -> bool {
+    fn is_path(&mut self, arg: &Argument, path: Span, source: &str) -> bool {
         if arg.value.span == path {
             return true;
         }
@@ -98,7 +122,7 @@ impl<'a> Checker<'a> {
         false
     }
 
-    pub(super) fn add_field(&mut self, field: DraftField, fields: &mut Vec<DraftField>) {
+    fn add_field(&mut self, field: DraftField, fields: &mut Vec<DraftField>) {
         if let Some(first) = fields.iter().find(|other| other.name == field.name) {
             let message = format!("there already is a field `{}`", field.name);
             let found = Diagnostic::error(Code::DuplicateName, field.name_span, message)

@@ -7,7 +7,7 @@ use strata_runtime::queue::{Part, TextFacts, Windows};
 use super::sources::first_value;
 use super::{Draft, DraftField, DraftKind, Format, From, first_text, units_of};
 use crate::check::signature::lone_name;
-use crate::check::{Checker, Content, SourceKey};
+use crate::check::{Checker, Content};
 
 /// What of a text a call reads, as far as can be told without looking for mistakes.
 pub(super) fn part_of(args: &[Argument]) -> Part {
@@ -30,36 +30,22 @@ impl<'a> Checker<'a> {
         };
         let part = part_of(args);
         let format = Format::Text { part, units: units_of(self.loaded) };
-        let key = SourceKey { file: path_span.file, path: path.to_string(), format };
-        let facts = self.facts(&key, path_span).and_then(|facts| match &facts.content {
+        let content = |content: &'a Content| match content {
             Content::Text(text) => Some(text),
-            Content::Csv(_)
-            | Content::Array(_)
-            | Content::Npz(_)
-            | Content::Pictures(_)
-            | Content::Tokenizer(_)
-            | Content::Weights(_) => None,
-        });
-        let mut fields: Vec<DraftField> = Vec::new();
-        let mut wrong = false;
-        for arg in args {
-            let ArgumentName::Colon(name) = &arg.name else {
-                wrong |= !self.is_path(arg, path_span, "text");
-                continue;
-            };
-            match self.text_field(name, &arg.value, part, facts) {
-                Some(field) => self.add_field(field, &mut fields),
-                None => wrong = true,
-            }
-        }
-        if fields.is_empty() && !wrong {
+            _ => None,
+        };
+        let (key, facts) = self.open((path, path_span), format, content);
+        let fields = self.fields(args, path_span, "text", |checker, name, expr| {
+            checker.text_field(name, expr, part, facts)
+        })?;
+        if fields.is_empty() {
             let found = Diagnostic::error(Code::MissingArgument, span, "`text` makes no fields of the file")
                 .help("name some: `letters: whole`, `sentence: line`, or `source: column(0), target: column(1)`");
             self.report(found);
             return None;
         }
         let examples = facts.map(|facts| facts.rows);
-        (!wrong).then(|| Draft::new(DraftKind::Text { key }, fields, examples, span))
+        Some(Draft::new(DraftKind::Text { key }, fields, examples, span))
     }
 
     fn text_field(

@@ -247,8 +247,8 @@ fn joins(
     false
 }
 
-/// How long each of so many equal parts of an axis is: the tensor, the axis, the length. Said where there are none.
-fn equal_parts<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueId, usize, u64)> {
+/// An axis in equal parts: the tensor, the axis, how many parts, and how long each is. Said where there are none.
+fn equal_parts<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueId, usize, u64, u64)> {
     let name = call.intrinsic.name;
     let ((x, span), parts) = (checker.tensor_argument(call, 0)?, int(call, 1)?);
     let axis = checker.axis_argument(call, 2, x)?;
@@ -267,7 +267,7 @@ fn equal_parts<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueI
     };
     let parts = parts as u64;
     if size % parts == 0 {
-        return Some((x, axis, size / parts));
+        return Some((x, axis, parts, size / parts));
     }
     let text = checker.described(x, span);
     let message = format!("{} does not fall into {parts} equal parts: {text}", axis_text(&ty.axes[axis]));
@@ -280,9 +280,8 @@ fn equal_parts<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Option<(ValueI
 
 /// An axis as two: its equal parts, and the places in each.
 pub(super) fn grouped<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
-    let Some((x, axis, each)) = equal_parts(checker, call) else { return Value::Unknown };
+    let Some((x, axis, parts, each)) = equal_parts(checker, call) else { return Value::Unknown };
     let mut axes = checker.ty(x).axes.clone();
-    let parts = axes[axis].size.div(&Size::Known(each.max(1)));
     axes[axis] = Axis::sized(parts);
     axes.insert(axis + 1, Axis::sized(each));
     checker.tensor(Op::Reshape { axes }, &[x], call.span)
@@ -312,8 +311,7 @@ pub(super) fn merged<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a
 
 /// An axis in equal parts.
 pub(super) fn split<'a>(checker: &mut Checker<'a>, call: &Call<'a>) -> Value<'a> {
-    let Some((x, axis, each)) = equal_parts(checker, call) else { return Value::Unknown };
-    let parts = int(call, 1).unwrap_or(1).unsigned_abs();
+    let Some((x, axis, parts, each)) = equal_parts(checker, call) else { return Value::Unknown };
     let mut out = Vec::new();
     for part in 0..parts {
         let (start, end) = (Size::Known(part * each), Size::Known((part + 1) * each));
