@@ -298,9 +298,9 @@ impl<'a, M: Machine> Crank<'a, M> {
         let due_writes: Vec<usize> =
             writes.filter(|(_, every)| end.is_some() || due(**every)).map(|(at, _)| at).collect();
         if !due_writes.is_empty() {
-            let variables = self.machine.read();
+            self.retake()?;
             for at in due_writes {
-                (hooks.write)(at, &place, &variables).map_err(TrainError::Save)?;
+                (hooks.write)(at, &place, &self.snapshot.variables).map_err(TrainError::Save)?;
             }
         }
         self.progress.owed_since = None;

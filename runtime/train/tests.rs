@@ -215,6 +215,28 @@ fn a_variable_that_is_not_finite_is_never_kept() {
 }
 
 #[test]
+fn a_variable_that_is_not_finite_is_never_written() {
+    let file = file();
+    let mut job = job(&file, vec![Stop::After(Every::Steps(3))], None);
+    job.writes = vec![Some(Every::Steps(1))];
+    for (w, due) in [(f64::NAN, 0), (0.0, 3)] {
+        let mut machine = Toy { w, rate: 0.0, compiled: Vec::new() };
+        let mut written = 0;
+        let mut hooks = Hooks {
+            event: &mut |_| {},
+            save: &mut |_, _| Ok(()),
+            write: &mut |_, _, _| {
+                written += 1;
+                Ok(())
+            },
+            asked: &|| false,
+        };
+        let end = train(&mut machine, &job, Progress::default(), &mut hooks);
+        assert_eq!((end.is_ok(), written), (due > 0, due));
+    }
+}
+
+#[test]
 fn finite_in_every_dtype() {
     let bits = [
         (DType::F32, f32::NAN.to_ne_bytes().to_vec()),
