@@ -199,6 +199,9 @@ impl train::Machine for Machine<'_> {
     }
 
     fn finish(&self, outputs: Outputs) -> Outputs {
+        if !outputs.iter().any(|(name, _)| is_part(name)) {
+            return outputs;
+        }
         self.totals.get_or_init(|| Totals::of(self.model)).finish(outputs)
     }
 

@@ -1,6 +1,7 @@
 //! The checked model: ids instead of names, every layer resolved into primitives, every shape known up to the
 //! free axes. After this stage the user can do nothing wrong.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -276,6 +277,23 @@ impl Model {
     /// The variable that evaluation reads where the model says `variable`: its average, where one is kept.
     pub fn evaluated(&self, variable: VariableId) -> VariableId {
         self.averages.iter().find(|(param, _)| *param == variable).map_or(variable, |(_, average)| *average)
+    }
+
+    /// The values that `ends` are computed from, and themselves, operands before users; nothing behind those for which
+    /// `stop` holds.
+    pub fn behind(
+        &self,
+        ends: impl IntoIterator<Item = ValueId>,
+        stop: impl Fn(ValueId) -> bool,
+    ) -> Vec<ValueId> {
+        let mut found: BTreeSet<ValueId> = BTreeSet::new();
+        let mut open: Vec<ValueId> = ends.into_iter().collect();
+        while let Some(value) = open.pop() {
+            if found.insert(value) && !stop(value) {
+                open.extend(&self.values[value.0 as usize].args);
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// Whether a variable is an optimizer's memory, or that of a layer it calls, which evaluation does not need.

@@ -106,7 +106,7 @@ impl<'a, 'm> Sequences<'a, 'm> {
 
     /// The scores after one token a row.
     fn step(&mut self, tokens: &[Tensor]) -> Result<Scores, MachineError> {
-        if self.position >= self.places {
+        if self.position >= self.places && (self.given || self.steps.looks_back()) {
             self.make_room()?;
         }
         let rows = self.owners.len();

@@ -111,17 +111,17 @@ impl<'m> Finding<'m> {
     }
 
     fn along(&self, axis: &Axis) -> bool {
-        self.examples.is_none_or(|examples| mentions(&axis.size, Some(examples)))
+        self.examples.is_none_or(|examples| axis.size.mentions(examples))
     }
 
     /// Goes through all values, operands before users.
     fn look(&mut self) {
         for at in 0..self.model.values.len() {
             let value = ValueId(at as u32);
-            let moves = |size: &Size| mentions(size, None);
+            let moves = |size: &Size| size.known().is_none();
             let own = matches!(self.op(value), Op::Input(_) | Op::Random { .. } | Op::Step)
                 || matches!(self.op(value), Op::Slice { start, end, .. } if moves(start) || moves(end));
-            let sizes = self.ty(value).axes.iter().any(|axis| mentions(&axis.size, None));
+            let sizes = self.ty(value).axes.iter().any(|axis| moves(&axis.size));
             let any = |flags: &[bool]| self.args(value).iter().any(|arg| flags[arg.0 as usize]);
             let varies = own || sizes || any(&self.varies);
             let mixed = self.mixes(value) || any(&self.mixed);
@@ -218,8 +218,7 @@ impl<'m> Finding<'m> {
         if matches!(self.op(value), Op::Constant(..)) {
             return true;
         }
-        if matches!(self.op(value), Op::Slice { start, end, .. } if mentions(start, None) || mentions(end, None))
-        {
+        if matches!(self.op(value), Op::Slice { start, end, .. } if start.known().or(end.known()).is_none()) {
             return false;
         }
         if let Some(rule) = rule {
@@ -273,20 +272,11 @@ impl<'m> Finding<'m> {
     /// The graph from the parts that these measures are functions of.
     fn finish(mut self, measures: &[(String, ValueId)]) -> Totals {
         // What was looked at for a measure that turned out to be none is left out.
-        let mut needed: Vec<ValueId> = Vec::new();
-        let mut parts = Vec::new();
-        let mut open: Vec<ValueId> = measures.iter().map(|(_, value)| *value).collect();
-        while let Some(value) = open.pop() {
-            if needed.contains(&value) {
-                continue;
-            }
-            needed.push(value);
-            match self.parts.iter().find(|(_, part)| *part == value) {
-                Some(part) => parts.push(part.clone()),
-                None => open.extend(self.args(value)),
-            }
-        }
-        needed.sort_unstable();
+        let part = |value: ValueId| self.parts.iter().position(|(_, part)| *part == value);
+        let needed =
+            self.model.behind(measures.iter().map(|(_, value)| *value), |value| part(value).is_some());
+        let mut parts: Vec<_> =
+            needed.iter().filter_map(|value| Some(self.parts[part(*value)?].clone())).collect();
         parts.sort_unstable_by_key(|(_, value)| *value);
         self.parts = parts;
         let input = |(name, value): &(String, ValueId)| {
@@ -309,14 +299,5 @@ impl<'m> Finding<'m> {
         let output = |(name, value): &(String, ValueId)| Output { name: name.clone(), value: becomes[value] };
         graph.outputs = measures.iter().map(output).collect();
         Totals { parts: self.parts, finish: graph }
-    }
-}
-
-/// Whether a size depends on a free axis: this one, or any.
-fn mentions(size: &Size, free: Option<FreeId>) -> bool {
-    match size {
-        Size::Known(_) => false,
-        Size::Free(other) => free.is_none_or(|free| free == *other),
-        Size::Expr(expr) => mentions(&expr.left, free) || mentions(&expr.right, free),
     }
 }

@@ -68,6 +68,15 @@ impl Size {
         }
     }
 
+    /// Whether it depends on a free axis.
+    pub fn mentions(&self, axis: FreeId) -> bool {
+        match self {
+            Size::Known(_) => false,
+            Size::Free(other) => *other == axis,
+            Size::Expr(expr) => expr.left.mentions(axis) || expr.right.mentions(axis),
+        }
+    }
+
     fn combine(op: SizeOp, left: &Size, right: &Size) -> Size {
         if let (Size::Known(a), Size::Known(b)) = (left, right) {
             return Size::Known(op.apply(*a, *b));

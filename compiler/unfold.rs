@@ -223,53 +223,20 @@ impl<'a> Binding<'a> {
 
     /// An operator.
     pub fn op(&mut self, op: &Op) -> Op {
-        let size = |size: &Size| Size::Known(size.bind(self.sizes));
-        let axes = |axes: &[Axis]| -> Vec<Axis> {
-            axes.iter().map(|a| Axis { size: size(&a.size), ..a.clone() }).collect()
-        };
-        match op {
-            Op::Training => {
-                let training = if self.training { 1.0 } else { 0.0 };
-                Op::Constant(Scalar::new(training), DType::Bool)
-            }
-            Op::Variable(variable) if !self.training => Op::Variable(self.model.evaluated(*variable)),
-            Op::Index { axes: a, axis } => Op::Index { axes: axes(a), axis: *axis },
-            Op::Random { stream, axes: a } => Op::Random { stream: *stream, axes: axes(a) },
-            Op::Broadcast { axes: a, from } => Op::Broadcast { axes: axes(a), from: from.clone() },
-            Op::Reshape { axes: a } => Op::Reshape { axes: axes(a) },
-            Op::Slice { axis, start, end } => Op::Slice { axis: *axis, start: size(start), end: size(end) },
-            Op::Pad { axis, low, high } => Op::Pad { axis: *axis, low: size(low), high: size(high) },
-            Op::Order { axis, descending, count } => {
-                Op::Order { axis: *axis, descending: *descending, count: size(count) }
-            }
-            Op::ScatterAdd { axis, batch, axes: a } => {
-                Op::ScatterAdd { axis: *axis, batch: *batch, axes: axes(a) }
-            }
-            Op::ConvolveInput(c, a) => Op::ConvolveInput(c.clone(), axes(a)),
-            Op::ConvolveKernel(c, a) => Op::ConvolveKernel(c.clone(), axes(a)),
-            Op::Scan { scan, result } => Op::Scan { scan: self.scan(scan), result: *result },
-            Op::Input(_)
-            | Op::Variable(_)
-            | Op::Step
-            | Op::Seed
-            | Op::Gradient(_)
-            | Op::Slot(_)
-            | Op::Constant(..)
-            | Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Select
-            | Op::Cast(_)
-            | Op::Stop
-            | Op::Transpose { .. }
-            | Op::Concat { .. }
-            | Op::Gather { .. }
-            | Op::Reduce { .. }
-            | Op::ArgMax { .. }
-            | Op::Cumulate { .. }
-            | Op::Contract { .. }
-            | Op::Convolve(_)
-            | Op::Pool(_)
-            | Op::PoolInput(_) => op.clone(),
+        if *op == Op::Training {
+            let training = if self.training { 1.0 } else { 0.0 };
+            return Op::Constant(Scalar::new(training), DType::Bool);
         }
+        if let Op::Variable(variable) = op {
+            return Op::Variable(if self.training { *variable } else { self.model.evaluated(*variable) });
+        }
+        if let Op::Scan { scan, result } = op {
+            return Op::Scan { scan: self.scan(scan), result: *result };
+        }
+        let mut bound = op.clone();
+        for size in bound.sizes_mut() {
+            *size = Size::Known(size.bind(self.sizes));
+        }
+        bound
     }
 }

@@ -27,15 +27,6 @@ pub enum Needs {
     Whole(usize),
 }
 
-/// Whether a size grows with the sequence.
-pub fn mentions(size: &Size, time: FreeId) -> bool {
-    match size {
-        Size::Known(_) => false,
-        Size::Free(other) => *other == time,
-        Size::Expr(expr) => mentions(&expr.left, time) || mentions(&expr.right, time),
-    }
-}
-
 /// Whether positions along an axis are those of the sequence.
 pub fn is_time(axis: &Axis, time: FreeId) -> bool {
     axis.size == Size::Free(time)
@@ -43,12 +34,12 @@ pub fn is_time(axis: &Axis, time: FreeId) -> bool {
 
 /// The axes of a type that grow with the sequence.
 pub fn growing(ty: &Type, time: FreeId) -> Vec<usize> {
-    (0..ty.rank()).filter(|at| mentions(&ty.axes[*at].size, time)).collect()
+    (0..ty.rank()).filter(|at| ty.axes[*at].size.mentions(time)).collect()
 }
 
 /// Every axis of a type that grows with the sequence, wanted in one way.
 pub fn extents(ty: &Type, time: FreeId, extent: Extent) -> Vec<Extent> {
-    let of = |axis: &Axis| if mentions(&axis.size, time) { extent } else { Extent::Plain };
+    let of = |axis: &Axis| if axis.size.mentions(time) { extent } else { Extent::Plain };
     ty.axes.iter().map(of).collect()
 }
 
@@ -69,7 +60,7 @@ pub fn needs(op: &Op, args: &[&Type], result: &Type, wanted: &[Extent], time: Fr
     if let Some(axis) = (0..result.rank()).find(odd) {
         return Needs::Whole(axis);
     }
-    let grows = |arg: usize, axis: usize| mentions(&args[arg].axes[axis].size, time);
+    let grows = |arg: usize, axis: usize| args[arg].axes[axis].size.mentions(time);
     let same = || Needs::Operands(args.iter().map(|_| wanted.to_vec()).collect());
     let whole = || match wanted.iter().position(|extent| *extent == Now) {
         Some(axis) => Needs::Whole(axis),
@@ -111,7 +102,7 @@ pub fn needs(op: &Op, args: &[&Type], result: &Type, wanted: &[Extent], time: Fr
         | Op::Cumulate { axis, .. }
         | Op::Order { axis, .. } => {
             let along =
-                (0..args.len()).any(|arg| grows(arg, *axis)) || mentions(&result.axes[*axis].size, time);
+                (0..args.len()).any(|arg| grows(arg, *axis)) || result.axes[*axis].size.mentions(time);
             if !along {
                 return same();
             }
@@ -199,7 +190,7 @@ fn without(operand: &Type, gone: &[usize], wanted: &[Extent], time: FreeId) -> V
 
 /// Whether every operator of a recurrence across the sequence works on each position alone.
 pub fn keeps_apart(scan: &Scan, time: FreeId) -> bool {
-    if mentions(&scan.axis.size, time) {
+    if scan.axis.size.mentions(time) {
         return false;
     }
     let body = &scan.body;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strata_grammar::Span;
 
 use super::Steps;
-use super::axes::{Extent, mentions};
+use super::axes::Extent;
 use super::plan::{Make, Node};
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::{Input, Variable};
@@ -67,30 +67,17 @@ impl Builder<'_, '_> {
         };
         let of = |value: ValueId| &model.values[value.0 as usize];
         let position = input("position".into(), Type::scalar(DType::I32));
-        let tokens: Vec<usize> = steps
-            .shifted
-            .iter()
-            .enumerate()
-            .map(|(i, value)| input(format!("token{i}"), of(*value).ty.bind(&self.one)))
-            .collect();
-        let memories: Vec<usize> = plan
-            .memories
-            .iter()
-            .enumerate()
-            .map(|(i, value)| input(format!("memory{i}"), of(*value).ty.bind(&self.whole)))
-            .collect();
+        let mut each = |what: &str, values: &[ValueId], sizes: &[u64]| -> Vec<usize> {
+            let named =
+                |(i, value): (usize, &ValueId)| input(format!("{what}{i}"), of(*value).ty.bind(sizes));
+            values.iter().enumerate().map(named).collect()
+        };
+        let tokens = each("token", &steps.shifted, &self.one);
+        let memories = each("memory", &plan.memories, &self.whole);
         let firsts: Vec<ValueId> = plan.scans.iter().flat_map(|turns| turns.begin.clone()).collect();
-        let states: Vec<usize> = firsts
-            .iter()
-            .enumerate()
-            .map(|(i, value)| input(format!("state{i}"), of(*value).ty.bind(&self.one)))
-            .collect();
-        let stores: Vec<usize> = plan
-            .stores
-            .iter()
-            .enumerate()
-            .map(|(i, store)| input(format!("store{i}"), of(store.value).ty.bind(&self.whole)))
-            .collect();
+        let states = each("state", &firsts, &self.one);
+        let kept: Vec<ValueId> = plan.stores.iter().map(|store| store.value).collect();
+        let stores = each("store", &kept, &self.whole);
         let variable = |v: &Variable| Variable { ty: v.ty.bind(&self.one), ..v.clone() };
         self.graph = Graph::new(inputs.into(), model.variables.iter().map(variable).collect::<Arc<[_]>>());
 
@@ -208,49 +195,18 @@ impl Builder<'_, '_> {
     /// The node's own operator.
     fn op(&mut self, node: &Node, args: &[ValueId], position: ValueId, origin: OriginId) -> ValueId {
         let from = &self.steps.model.values[node.value.0 as usize].op;
+        if let Op::Scan { scan, result } = from {
+            let scan = self.scan(scan, node.wanted.contains(&Extent::Now));
+            return results(&mut self.graph, &scan, args, origin)[*result];
+        }
         let axes = self.ty(node).axes;
-        let op = match from {
-            Op::Index { axis, .. } if node.wanted[*axis] == Extent::Now => {
-                return self.graph.add(Op::Broadcast { axes, from: Vec::new() }, &[position], origin);
-            }
-            Op::Index { axis, .. } => Op::Index { axes, axis: *axis },
-            Op::Random { stream, .. } => Op::Random { stream: *stream, axes },
-            Op::Broadcast { from, .. } => Op::Broadcast { axes, from: from.clone() },
-            Op::Reshape { .. } => Op::Reshape { axes },
-            Op::ScatterAdd { axis, batch, .. } => Op::ScatterAdd { axis: *axis, batch: *batch, axes },
-            Op::ConvolveInput(convolution, _) => Op::ConvolveInput(convolution.clone(), axes),
-            Op::ConvolveKernel(convolution, _) => Op::ConvolveKernel(convolution.clone(), axes),
-            Op::Scan { scan, result } => {
-                let scan = self.scan(scan, node.wanted.contains(&Extent::Now));
-                return results(&mut self.graph, &scan, args, origin)[*result];
-            }
-            Op::Input(_)
-            | Op::Variable(_)
-            | Op::Step
-            | Op::Seed
-            | Op::Training
-            | Op::Gradient(_)
-            | Op::Slot(_)
-            | Op::Constant(..)
-            | Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Select
-            | Op::Cast(_)
-            | Op::Stop
-            | Op::Transpose { .. }
-            | Op::Slice { .. }
-            | Op::Pad { .. }
-            | Op::Concat { .. }
-            | Op::Gather { .. }
-            | Op::Reduce { .. }
-            | Op::ArgMax { .. }
-            | Op::Order { .. }
-            | Op::Cumulate { .. }
-            | Op::Contract { .. }
-            | Op::Convolve(_)
-            | Op::Pool(_)
-            | Op::PoolInput(_) => Binding::new(self.steps.model, &self.whole).op(from),
-        };
+        if matches!(from, Op::Index { axis, .. } if node.wanted[*axis] == Extent::Now) {
+            return self.graph.add(Op::Broadcast { axes, from: Vec::new() }, &[position], origin);
+        }
+        let mut op = Binding::new(self.steps.model, &self.whole).op(from);
+        if let Some(own) = op.axes_mut() {
+            *own = axes;
+        }
         self.graph.add(op, args, origin)
     }
 
@@ -261,7 +217,7 @@ impl Builder<'_, '_> {
         }
         let sizes = if now { &self.one } else { &self.whole };
         let bound = Binding::new(self.steps.model, sizes).scan(scan);
-        debug_assert!(!now || !mentions(&bound.axis.size, self.steps.time), "it is bound");
+        debug_assert!(!now || !bound.axis.size.mentions(self.steps.time), "it is bound");
         self.scans.insert((scan.key(), now), bound.clone());
         bound
     }

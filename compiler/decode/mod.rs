@@ -10,14 +10,14 @@ mod build;
 mod plan;
 mod seen;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use crate::graph::{Graph, OriginId, ValueId};
 use crate::model::{Decoder, Model, RegionId};
 use crate::ops::{InputId, Op};
 use crate::types::{FreeId, Size, Type};
 
-use axes::{growing, mentions};
+use axes::{Extent, growing};
 use plan::{Parts, Plan};
 use seen::{Given, Sight};
 
@@ -73,7 +73,8 @@ impl<'m> Steps<'m> {
         let Some(Size::Free(time)) = input.ty.axes.get(1).map(|axis| axis.size.clone()) else {
             return Err(refuse(model, decoder.logits, "the sequence has no free axis behind the examples"));
         };
-        let needed = needed(model, decoder.logits, &shifted);
+        // Nothing behind the shifted sequence.
+        let needed = model.behind([decoder.logits], |value| shifted.contains(&value));
         if let Some(whole) = needed.iter().find(|value| is_sequence(**value)) {
             let user = needed.iter().find(|user| model.values[user.0 as usize].args.contains(whole));
             let what = "the scores depend on the sequence itself, and not only through `shift`";
@@ -145,6 +146,11 @@ impl<'m> Steps<'m> {
         self.given.then(|| binding[self.time.0 as usize])
     }
 
+    /// Whether a step looks at all positions so far, so that there must be places for them.
+    pub fn looks_back(&self) -> bool {
+        self.plan.nodes.iter().any(|node| node.wanted.contains(&Extent::All))
+    }
+
     /// The program before the first step, for these sizes of the free axes. Gives the first token as the model sees
     /// it, the memories, and the states' first values: outputs named `token{i}`, `memory{i}`, `state{i}`.
     pub fn begin(&self, binding: &[u64]) -> Graph {
@@ -159,24 +165,12 @@ impl<'m> Steps<'m> {
     }
 }
 
-/// What the scores need, operands before users; nothing behind the shifted sequence.
-fn needed(model: &Model, logits: ValueId, shifted: &[ValueId]) -> Vec<ValueId> {
-    let mut needed: BTreeSet<ValueId> = BTreeSet::new();
-    let mut open = vec![logits];
-    while let Some(value) = open.pop() {
-        if needed.insert(value) && !shifted.contains(&value) {
-            open.extend(&model.values[value.0 as usize].args);
-        }
-    }
-    needed.into_iter().collect()
-}
-
 /// What is new in every step: what the sequence has a part in, and recurrences along it.
 fn in_step(model: &Model, needed: &[ValueId], shifted: &[ValueId], time: FreeId) -> HashSet<ValueId> {
     let mut found: HashSet<ValueId> = HashSet::new();
     for value in needed {
         let of = &model.values[value.0 as usize];
-        let along = matches!(&of.op, Op::Scan { scan, .. } if mentions(&scan.axis.size, time));
+        let along = matches!(&of.op, Op::Scan { scan, .. } if scan.axis.size.mentions(time));
         if shifted.contains(value) || along || of.args.iter().any(|arg| found.contains(arg)) {
             found.insert(*value);
         }

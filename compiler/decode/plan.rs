@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::axes::{Extent, Needs, extents, growing, is_time, mentions, needs};
+use super::axes::{Extent, Needs, extents, growing, is_time, needs};
 use super::seen::Sight;
 use super::{Refusal, refuse};
 use crate::graph::ValueId;
@@ -235,7 +235,7 @@ impl<'m> Planning<'_, 'm> {
         }
         let (op, args) = (self.op(value), self.args(value));
         if let Op::Scan { scan, result } = op
-            && mentions(&scan.axis.size, self.parts.time)
+            && scan.axis.size.mentions(self.parts.time)
         {
             if scan.reverse || wanted[0] != Extent::Now {
                 return Err(self.refuse(value, "a recurrence is looked at beyond the position that is made"));

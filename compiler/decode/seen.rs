@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::axes::{growing, is_time, keeps_apart, mentions, reshaped};
+use super::axes::{growing, is_time, keeps_apart, reshaped};
 use crate::graph::ValueId;
 use crate::model::Model;
 use crate::ops::{Binary, Op, Reduction, Window, contract_rest};
@@ -129,7 +129,7 @@ impl<'m> Sight<'m> {
 
     /// The axes that grow as long as they are here, the others of size 1.
     fn shape(&self, ty: &Type) -> Vec<usize> {
-        let long = |at: usize| mentions(&ty.axes[at].size, self.time);
+        let long = |at: usize| ty.axes[at].size.mentions(self.time);
         (0..ty.rank()).map(|at| if long(at) { self.size(&ty.axes[at].size) } else { 1 }).collect()
     }
 
@@ -164,14 +164,14 @@ impl<'m> Sight<'m> {
 
     /// One cell of what `op` gives.
     fn cell(&self, op: &Op, args: &[&Seen], types: &[&Type], result: &Type, index: &[usize]) -> Cell {
-        let grows = |arg: usize, axis: usize| mentions(&types[arg].axes[axis].size, self.time);
+        let grows = |arg: usize, axis: usize| types[arg].axes[axis].size.mentions(self.time);
         let everything = || Cell::Data(args.iter().fold(0, |all, arg| all | arg.all()));
         // How many positions are combined counts too, unless it is known beforehand.
         let mark = |position: usize| if self.given { 0 } else { step_of(position) };
         match op {
             Op::Training => Cell::Known(0.0),
             Op::Constant(number, _) => Cell::Known(number.get()),
-            Op::Index { axes, axis } if mentions(&axes[*axis].size, self.time) => {
+            Op::Index { axes, axis } if axes[*axis].size.mentions(self.time) => {
                 Cell::Known(index[*axis] as f64)
             }
             Op::Index { .. }
@@ -214,13 +214,13 @@ impl<'m> Sight<'m> {
                     (self.size(start), self.size(end), self.size(&types[0].axes[*axis].size));
                 let at =
                     |place: usize| if place < size { args[0].at(&put(index, *axis, place)) } else { out() };
-                if mentions(&result.axes[*axis].size, self.time) {
+                if result.axes[*axis].size.mentions(self.time) {
                     return at(start + index[*axis]);
                 }
                 (start..end).map(at).reduce(Cell::or).unwrap_or(Cell::Known(0.0))
             }
             Op::Pad { axis, low, high } => {
-                let along = grows(0, *axis) || mentions(&result.axes[*axis].size, self.time);
+                let along = grows(0, *axis) || result.axes[*axis].size.mentions(self.time);
                 if along && grows(0, *axis) {
                     let (low, size) = (self.size(low), self.size(&types[0].axes[*axis].size));
                     let place = index[*axis].checked_sub(low).filter(|place| *place < size);
@@ -230,7 +230,7 @@ impl<'m> Sight<'m> {
                 let own = args[0].at(&put(index, *axis, 0));
                 if none { own } else { own.or(Cell::Known(0.0)) }
             }
-            Op::Concat { axis } if mentions(&result.axes[*axis].size, self.time) => {
+            Op::Concat { axis } if result.axes[*axis].size.mentions(self.time) => {
                 let mut place = index[*axis];
                 for (arg, ty) in args.iter().zip(types) {
                     let size = self.size(&ty.axes[*axis].size);
@@ -351,7 +351,7 @@ impl<'m> Sight<'m> {
         let stay = (0..ty.rank()).filter(|at| !axes.contains(at));
         stay.zip(index).for_each(|(at, i)| own[at] = *i);
         let along: Vec<usize> =
-            axes.iter().copied().filter(|at| mentions(&ty.axes[*at].size, self.time)).collect();
+            axes.iter().copied().filter(|at| ty.axes[*at].size.mentions(self.time)).collect();
         let shape: Vec<usize> = along.iter().map(|at| self.size(&ty.axes[*at].size)).collect();
         let single = axes.iter().all(|at| ty.axes[*at].size == Size::Known(1));
         let mut cells = Vec::new();
@@ -384,7 +384,7 @@ impl<'m> Sight<'m> {
         let first = batch.len() + left_rest.len();
         right_rest.iter().enumerate().for_each(|(at, axis)| r[*axis] = index[first + at]);
         let along: Vec<&(usize, usize)> =
-            sum.iter().filter(|pair| mentions(&types[0].axes[pair.0].size, self.time)).collect();
+            sum.iter().filter(|pair| types[0].axes[pair.0].size.mentions(self.time)).collect();
         let shape: Vec<usize> = along.iter().map(|pair| self.size(&types[0].axes[pair.0].size)).collect();
         let mut cells = Vec::new();
         each_index(&shape, |places| {
@@ -409,7 +409,7 @@ impl<'m> Sight<'m> {
         let mut steps = args[1..].iter().fold(0, |all, arg| all | arg.all());
         let sizes = self.shape(types[0]);
         let taps: Vec<usize> = windows.iter().map(|window| window.taps as usize).collect();
-        let moves = |axis: usize| mentions(&types[0].axes[axis + 1].size, self.time);
+        let moves = |axis: usize| types[0].axes[axis + 1].size.mentions(self.time);
         let taps: Vec<usize> = taps.iter().enumerate().map(|(i, n)| if moves(i) { *n } else { 1 }).collect();
         each_index(&taps, |tap| {
             let mut own = vec![0; types[0].rank()];
@@ -463,6 +463,10 @@ fn number(op: &Op, args: &[f64], result: &Type) -> f64 {
 
 /// Cells combined, each with the steps that tell that it is among them.
 fn combined(op: Reduction, cells: &[(Cell, u64)]) -> Cell {
+    // Of none yet; a longer sequence has some.
+    if cells.is_empty() {
+        return out();
+    }
     let neutral = |cell: &Cell| match (op, cell) {
         (Reduction::Sum, Cell::Known(x)) => *x == 0.0,
         (Reduction::Max, Cell::Known(x)) => *x <= -NEVER,

@@ -4,7 +4,6 @@ use strata_runtime::kernels::ProductDesc;
 
 use super::values::{View, row_major, view};
 use crate::graph::{Graph, ValueId};
-use crate::ops::Op;
 
 /// A loop around a product: how often, and by how many elements each operand moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +56,7 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
         let others: Vec<usize> =
             (0..seen.dims.len()).filter(|axis| !batch.contains(axis) && !sum.contains(axis)).collect();
         let summed = sum.iter().map(|axis| Run { size: seen.dims[*axis], steps: [seen.strides[*axis]; 3] });
-        let scattered = side == 0 && is_scattered(graph, value, &seen, &others);
+        let scattered = side == 0 && is_scattered(graph, value, &seen, &others, batch.len());
         if merge(summed.collect()).len() <= 1 && !scattered {
             strides.push((seen.dims.clone(), seen.strides.clone()));
             operands.push(Operand::View(seen));
@@ -113,15 +112,14 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
 /// Whether the rows of the left side lie in another order than those of the result, so that each of several runs of them
 /// is a product of its own. Each reads the whole right side; where that has more columns than a run has rows, a copy
 /// of the left side costs less.
-fn is_scattered(graph: &Graph, value: ValueId, seen: &View, rows: &[usize]) -> bool {
+fn is_scattered(graph: &Graph, value: ValueId, seen: &View, rows: &[usize], batch: usize) -> bool {
     let dims = graph.ty(value).dims();
     let strides = row_major(&dims);
-    let right = graph.ty(graph.args(value)[1]).rank();
-    let Op::Contract { batch, sum } = graph.op(value) else { return false };
-    let columns: usize = dims[dims.len() - (right - batch.len() - sum.len())..].iter().product();
+    // Axes of the result: the batch's, the rows', the columns'.
+    let columns: usize = dims[batch + rows.len()..].iter().product();
     let run = |(i, axis): (usize, &usize)| Run {
         size: seen.dims[*axis],
-        steps: [seen.strides[*axis], 0, strides[batch.len() + i]],
+        steps: [seen.strides[*axis], 0, strides[batch + i]],
     };
     let runs = merge(rows.iter().enumerate().map(run).collect());
     runs.len() > 1 && runs.iter().all(|run| run.size * FEWER <= columns)

@@ -1,6 +1,6 @@
 //! How variables begin that no initialiser describes: with tensors of files, and with values of the model itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use strata_runtime::Tensor;
 use strata_runtime::checkpoint;
@@ -19,6 +19,10 @@ impl Machine<'_> {
     /// # Errors
     /// A file that cannot be read, or that is another than the one that was checked.
     pub fn begin(&mut self) -> Result<(), MachineError> {
+        if self.model.loads.is_empty() {
+            // What begins with a value of the model has it from the start.
+            return Ok(());
+        }
         for load in &self.model.loads {
             let found = loaded(load)?;
             self.set(&found)?;
@@ -91,27 +95,13 @@ fn rounds(model: &Model) -> BTreeMap<usize, Vec<(VariableId, ValueId)>> {
     let mut round_of: HashMap<VariableId, usize> = HashMap::new();
     let mut rounds: BTreeMap<usize, Vec<(VariableId, ValueId)>> = BTreeMap::new();
     for (variable, value) in &model.starts {
-        let reads = variables_behind(model, *value);
-        let round =
-            reads.iter().filter_map(|read| round_of.get(read)).map(|round| round + 1).max().unwrap_or(0);
+        let after = |value: ValueId| {
+            let Op::Variable(read) = &model.values[value.0 as usize].op else { return None };
+            round_of.get(read).map(|round| round + 1)
+        };
+        let round = model.behind([*value], |_| false).into_iter().filter_map(after).max().unwrap_or(0);
         round_of.insert(*variable, round);
         rounds.entry(round).or_default().push((*variable, *value));
     }
     rounds
-}
-
-/// The variables that a value is computed from.
-fn variables_behind(model: &Model, value: ValueId) -> Vec<VariableId> {
-    let (mut found, mut seen, mut waiting) = (Vec::new(), HashSet::new(), vec![value]);
-    while let Some(next) = waiting.pop() {
-        if !seen.insert(next) {
-            continue;
-        }
-        let value = &model.values[next.0 as usize];
-        if let Op::Variable(variable) = &value.op {
-            found.push(*variable);
-        }
-        waiting.extend(&value.args);
-    }
-    found
 }

@@ -543,9 +543,22 @@ impl Op {
 
     /// Whether it is a function of elements that takes as long as reading many of them: better kept than computed twice.
     pub fn is_dear(&self) -> bool {
+        matches!(self, Op::Unary(unary) if unary.is_dear())
+            || matches!(self, Op::Binary(binary) if binary.is_dear())
+    }
+
+    /// The sizes in it, those of a recurrence's body aside.
+    pub fn sizes_mut(&mut self) -> Vec<&mut Size> {
         match self {
-            Op::Unary(unary) => unary.is_dear(),
-            Op::Binary(binary) => binary.is_dear(),
+            Op::Slice { start: one, end: two, .. } | Op::Pad { low: one, high: two, .. } => vec![one, two],
+            Op::Order { count, .. } => vec![count],
+            Op::Index { axes, .. }
+            | Op::Random { axes, .. }
+            | Op::Broadcast { axes, .. }
+            | Op::Reshape { axes }
+            | Op::ScatterAdd { axes, .. }
+            | Op::ConvolveInput(_, axes)
+            | Op::ConvolveKernel(_, axes) => axes.iter_mut().map(|axis| &mut axis.size).collect(),
             Op::Input(_)
             | Op::Variable(_)
             | Op::Step
@@ -554,30 +567,62 @@ impl Op {
             | Op::Gradient(_)
             | Op::Slot(_)
             | Op::Constant(..)
-            | Op::Index { .. }
-            | Op::Random { .. }
+            | Op::Unary(_)
+            | Op::Binary(_)
             | Op::Select
             | Op::Cast(_)
             | Op::Stop
-            | Op::Broadcast { .. }
             | Op::Transpose { .. }
-            | Op::Reshape { .. }
+            | Op::Concat { .. }
+            | Op::Gather { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::Cumulate { .. }
+            | Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::Pool(_)
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => Vec::new(),
+        }
+    }
+
+    /// The axes of the result, where they do not follow from the operands.
+    pub fn axes_mut(&mut self) -> Option<&mut Vec<Axis>> {
+        match self {
+            Op::Index { axes, .. }
+            | Op::Random { axes, .. }
+            | Op::Broadcast { axes, .. }
+            | Op::Reshape { axes }
+            | Op::ScatterAdd { axes, .. }
+            | Op::ConvolveInput(_, axes)
+            | Op::ConvolveKernel(_, axes) => Some(axes),
+            Op::Input(_)
+            | Op::Variable(_)
+            | Op::Step
+            | Op::Seed
+            | Op::Training
+            | Op::Gradient(_)
+            | Op::Slot(_)
+            | Op::Constant(..)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Stop
+            | Op::Transpose { .. }
             | Op::Slice { .. }
             | Op::Pad { .. }
             | Op::Concat { .. }
             | Op::Gather { .. }
-            | Op::ScatterAdd { .. }
             | Op::Reduce { .. }
             | Op::ArgMax { .. }
             | Op::Order { .. }
             | Op::Cumulate { .. }
             | Op::Contract { .. }
             | Op::Convolve(_)
-            | Op::ConvolveInput(..)
-            | Op::ConvolveKernel(..)
             | Op::Pool(_)
             | Op::PoolInput(_)
-            | Op::Scan { .. } => false,
+            | Op::Scan { .. } => None,
         }
     }
 }
