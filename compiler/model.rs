@@ -255,15 +255,25 @@ pub struct Load {
     pub file: PathBuf,
     /// Where it is named.
     pub span: Span,
-    /// From the file's tensors, its inputs, to variables, whose names its bindings bear. `None` where nobody looked into
-    /// the file.
-    pub model: Option<Model>,
+    /// What becomes of what is in it.
+    pub content: LoadContent,
+}
+
+/// What variables get from a file.
+#[derive(Clone, Debug)]
+pub enum LoadContent {
+    /// Nobody looked into the file.
+    Unread,
+    /// From the file's tensors, the model's inputs, to variables, whose names its bindings bear.
+    Weights(Box<Model>),
+    /// A picture: the variable of this name and type.
+    Picture(String, Type),
 }
 
 impl Load {
     /// A file that nobody looked into.
     pub fn unread(file: PathBuf, span: Span) -> Load {
-        Load { file, span, model: None }
+        Load { file, span, content: LoadContent::Unread }
     }
 }
 

@@ -224,6 +224,57 @@ fn broken_pictures_are_named_or_left_out() {
 
 #[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
 #[test]
+fn a_variable_begins_with_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(sample("plain.png"), folder.path().join("photo.png")).unwrap();
+    // Its own size, so nothing is stretched.
+    let spec = r#"
+model Paint {
+  const photo:  f32[height = 33, width = 50, channel = 3] = image("photo.png")
+  const bytes:  u8[1, height = 33, width = 50, channel = 3] = image("photo.png")
+  const grey:   f16[height = 4, width = 4, channel = 1] = image("photo.png")
+  param canvas: f32[height = 33, width = 50, channel = 3] = photo
+  loss mse(canvas, canvas |> stop) + 0 * sum(bytes |> cast(f32)) + 0 * sum(grey |> cast(f32))
+}
+train Paint { optimize sgd(rate: 0.1); stop after 2 steps; save canvas to "painted.png" }
+"#;
+    let pixels = fs::read(sample("plain.png.npy")).unwrap().split_off(128);
+    let size = png_size(&fs::read(sample("plain.png")).unwrap());
+    let spec = spec.replace("33", &size[0].to_string()).replace("50", &size[1].to_string());
+    fs::write(folder.path().join("paint.model"), spec).unwrap();
+    strata(folder.path(), &["train", "paint.model"]).good();
+    let run = run_folder(folder.path());
+    let found = tensors(&run.join("final.safetensors"));
+    let named = |name: &str| &found.iter().find(|(own, _)| own == name).unwrap().1;
+    let expected: Vec<f32> = pixels.iter().map(|byte| (f64::from(*byte) / 255.0) as f32).collect();
+    assert_eq!(named("photo").as_f32().unwrap(), expected);
+    assert_eq!(named("canvas").as_f32().unwrap(), expected);
+    assert_eq!(named("bytes").bytes(), pixels);
+    assert_eq!((named("grey").dtype(), named("grey").shape()), (DType::F16, &[4, 4, 1][..]));
+    // What was saved is the picture again.
+    let painted = run.join("painted.png");
+    fs::copy(&painted, folder.path().join("photo.png")).unwrap();
+    fs::remove_dir_all(folder.path().join("runs")).unwrap();
+    strata(folder.path(), &["train", "paint.model"]).good();
+    let again = tensors(&run_folder(folder.path()).join("final.safetensors"));
+    assert_eq!(again, found);
+    // A picture that is gone or cut short is said before anything runs.
+    let whole = fs::read(folder.path().join("photo.png")).unwrap();
+    fs::write(folder.path().join("photo.png"), &whole[..whole.len() / 2]).unwrap();
+    strata(folder.path(), &["train", "paint.model"]).bad(&[
+        "bad-data",
+        "`photo.png`: this picture is damaged",
+        "paint.model:3",
+    ]);
+}
+
+/// Height and width, as a PNG file's head says them.
+fn png_size(bytes: &[u8]) -> [u32; 2] {
+    [20, 16].map(|at| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()))
+}
+
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
 fn predictions_of_pictures_name_their_files() {
     let folder = photos();
     strata(folder.path(), &["train", "photos.model", "--quiet"]).good();

@@ -6,8 +6,8 @@ use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFact
 use strata::load::{Loaded, load};
 use strata_grammar::Diagnostic;
 use strata_runtime::queue::{
-    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
-    inspect_text, inspect_tokenizer, inspect_weights,
+    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_picture,
+    inspect_pictures, inspect_text, inspect_tokenizer, inspect_weights,
 };
 
 /// Everything that is said of a spec that lies at `path`, with `--set` arguments as the command line takes them.
@@ -63,6 +63,10 @@ fn inspect(folder: &Path, source: &DataSource) -> Result<SourceFacts, DataError>
         Format::Text { part, units } => Content::Text(inspect_text(&path, *part, units, 0)?),
         Format::Tokenizer => Content::Tokenizer(inspect_tokenizer(&path, 0)?),
         Format::Weights => Content::Weights(inspect_weights(&path, 0)?),
+        Format::Picture => {
+            inspect_picture(&path, 0)?;
+            Content::Picture
+        }
     };
     Ok(SourceFacts { path, content })
 }

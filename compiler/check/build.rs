@@ -12,8 +12,8 @@ use super::value::{Initial, Value};
 use super::weights::Wanted;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{
-    Hint, Init, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value as ModelValue, Variable,
-    VariableKind,
+    Hint, Init, Load, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value as ModelValue,
+    Variable, VariableKind,
 };
 use crate::ops::{Op, Scalar, VariableId};
 use crate::types::{DType, Type};
@@ -74,8 +74,7 @@ pub(super) struct Pending {
     pub(super) kind: VariableKind,
     pub(super) ty: Type,
     pub(super) init: Init,
-    /// The value that it begins with instead.
-    pub(super) computed: Option<ValueId>,
+    pub(super) start: Start,
     pub(super) span: Span,
     pub(super) call: Span,
     pub(super) region: RegionId,
@@ -86,6 +85,17 @@ pub(super) struct Pending {
     pub(super) read: bool,
     /// How many of its axes, the first, are those of `apart`.
     pub(super) apart: usize,
+}
+
+/// Where a variable's first numbers come from.
+#[derive(Clone, Debug)]
+pub(super) enum Start {
+    /// From its initialiser.
+    Drawn,
+    /// A value of the model.
+    Computed(ValueId),
+    /// A file.
+    Loaded(Load),
 }
 
 /// More values than any model of ours has, by feel; keeps a runaway spec within a second and a gigabyte.
@@ -302,8 +312,10 @@ impl<'a> Checker<'a> {
         if apart > 0 {
             self.build.apart_of.insert(id, apart);
         }
-        if let Some(value) = pending.computed {
-            self.build.model.starts.push((id, value));
+        match pending.start {
+            Start::Drawn => {}
+            Start::Computed(value) => self.build.model.starts.push((id, value)),
+            Start::Loaded(load) => self.build.model.loads.push(load),
         }
         if made_constant {
             self.build.frozen.insert(id);

@@ -30,6 +30,7 @@ mod model_call;
 mod names;
 mod optimizer;
 mod parameters;
+mod picture;
 mod ragged;
 mod save;
 mod scan;
@@ -147,6 +148,8 @@ pub enum Content {
     Tokenizer(usize),
     /// Named tensors.
     Weights(WeightFacts),
+    /// One picture.
+    Picture,
 }
 
 /// Everything that a spec says, checked.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use strata_grammar::ast::{Data, Definition, Ident, Item, StatementKind, Target};
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
+use super::picture::IMAGE;
 use super::{Checker, intrinsics, items, name_of};
 
 /// What files define.
@@ -120,9 +121,8 @@ impl<'a> Checker<'a> {
         if self.frames.last().is_some_and(|frame| frame.unbound.contains(&name.text)) {
             return;
         }
-        let planned = PLANNED.iter().find(|(planned, _)| *planned == name.text);
-        if let Some(what) = planned.filter(|_| callee || name.text != "image") {
-            self.not_yet(name.span, &format!("`{}` ({})", name.text, what.1));
+        if callee && name.text == IMAGE {
+            self.misplaced_picture(name);
             return;
         }
         let mut candidates: Vec<String> = Vec::new();
@@ -206,6 +206,3 @@ impl<'a> Checker<'a> {
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
-
-/// Layers that the language promises and the library does not have yet.
-const PLANNED: &[(&str, &str)] = &[("image", "a picture as a tensor")];

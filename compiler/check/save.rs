@@ -7,9 +7,9 @@ use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 use strata_runtime::saved::TensorFile;
 
 use super::Checker;
+use super::picture::is_picture;
 use crate::model::Model;
 use crate::run::{Every, Save};
-use crate::types::{DType, Type};
 
 impl<'a> Checker<'a> {
     /// The file that a line asks for, or nothing where something is wrong with it, which is said.
@@ -79,15 +79,4 @@ impl<'a> Checker<'a> {
         }
         Some(Save { variable: variable.name.clone(), file: file.clone(), every, span })
     }
-}
-
-/// Whether a tensor can be shown: height, width and one or three channels, behind axes of size 1.
-fn is_picture(ty: &Type) -> bool {
-    let sizes: Vec<u64> = ty.axes.iter().filter_map(|axis| axis.size.known()).collect();
-    let Some(ones) = sizes.len().checked_sub(3) else { return false };
-    sizes.len() == ty.axes.len()
-        && sizes[..ones].iter().all(|size| *size == 1)
-        && sizes[ones..].iter().all(|size| *size > 0)
-        && matches!(sizes[ones + 2], 1 | 3)
-        && (ty.dtype.is_float() || ty.dtype == DType::U8)
 }

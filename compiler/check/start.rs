@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use strata_grammar::ast::Text;
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
@@ -16,6 +17,8 @@ pub(super) enum Begin {
     As(Initial),
     /// With a value, which is written here.
     With(ValueId, Span),
+    /// With a picture.
+    Picture(Text),
 }
 
 /// More numbers than this are no text to be written by hand.

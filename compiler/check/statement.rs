@@ -9,9 +9,10 @@ use strata_grammar::ast::{
 use strata_grammar::{Code, Diagnostic, Span};
 
 use super::Checker;
-use super::build::{Pending, resolve_init, tensors};
+use super::build::{Pending, Start, resolve_init, tensors};
 use super::expr::member_text;
 use super::layer::join;
+use super::picture::picture_call;
 use super::scope::Index;
 use super::signature::Kind;
 use super::start::Begin;
@@ -201,18 +202,21 @@ impl<'a> Checker<'a> {
         }
         let whole = self.type_apart(&ty);
         let apart = whole.rank() - ty.rank();
-        let (init, computed) = match init {
+        let start = match &init {
+            Begin::As(_) => Some(Start::Drawn),
+            Begin::With(value, at) => self.start(*value, &ty, &name.text, *at).map(Start::Computed),
+            Begin::Picture(file) => self.picture(file, &path, &ty, written.span()).map(Start::Loaded),
+        };
+        let Some(start) = start else {
+            self.frame().scope.set(&name.text, Value::Unknown, name.span);
+            return;
+        };
+        let init = match init {
             Begin::As(initial) => {
                 let blocks = whole.axes[..apart].iter().filter_map(|axis| axis.size.known()).product();
-                (resolve_init(initial, &ty, blocks), None)
+                resolve_init(initial, &ty, blocks)
             }
-            Begin::With(value, at) => {
-                let Some(value) = self.start(value, &ty, &name.text, at) else {
-                    self.frame().scope.set(&name.text, Value::Unknown, name.span);
-                    return;
-                };
-                (Init::Constant(0.0), Some(value))
-            }
+            Begin::With(..) | Begin::Picture(_) => Init::Constant(0.0),
         };
         let (region, frozen) = (self.frame().region, self.frame().frozen);
         let pending = Pending {
@@ -220,7 +224,7 @@ impl<'a> Checker<'a> {
             kind,
             ty: whole,
             init,
-            computed,
+            start,
             span,
             call: at,
             region,
@@ -253,17 +257,10 @@ impl<'a> Checker<'a> {
             self.report(found);
             return None;
         };
-        if kind == DeclareKind::Const || matches!(init.kind, ExprKind::Call { .. }) {
-            let from_file = match &init.kind {
-                ExprKind::Call { callee, .. } => {
-                    super::signature::lone_name(callee).is_some_and(|name| name.text == "image")
-                }
-                _ => false,
-            };
-            if from_file {
-                self.not_yet(init.span, "a tensor from a file");
-                return None;
-            }
+        if let Some((_, args)) =
+            picture_call(init).filter(|(name, _)| self.globals.layer(&name.text, false).is_none())
+        {
+            return self.picture_file(args, init.span).map(Begin::Picture);
         }
         let value = self.eval(init);
         match &value {

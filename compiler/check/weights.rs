@@ -17,7 +17,7 @@ use super::layer::Frame;
 use super::value::Value;
 use super::{Checker, Content, SourceKey, items};
 use crate::graph::ValueId;
-use crate::model::{Input, Load, Region, RegionKind, VariableKind};
+use crate::model::{Input, Load, LoadContent, Region, RegionKind, VariableKind};
 use crate::ops::{InputId, Op, VariableId};
 use crate::types::{Axis, Type};
 
@@ -162,7 +162,8 @@ impl<'a> Checker<'a> {
             self.report(mismatch(wanted, &foreign, &differences, &left_over));
             return;
         }
-        let load = Load { file: found.path.clone(), span: wanted.span, model: Some(built.model) };
+        let content = LoadContent::Weights(Box::new(built.model));
+        let load = Load { file: found.path.clone(), span: wanted.span, content };
         self.build.model.loads.push(load);
     }
 

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use strata::check::{Content, DataFacts, DataSource, Format, Settings, SourceFacts, data_sources};
 use strata::load::Loaded;
 use strata_runtime::queue::{
-    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_pictures,
-    inspect_text, inspect_tokenizer, inspect_weights, locate, picture_stamps,
+    DataError, Fault, inspect_array, inspect_csv, inspect_npz, inspect_parquet, inspect_picture,
+    inspect_pictures, inspect_text, inspect_tokenizer, inspect_weights, locate, picture_stamps,
 };
 
 /// Facts about files, with what tells whether a file is still the same.
@@ -43,7 +43,8 @@ impl Facts {
             | Format::Array
             | Format::Npz
             | Format::Pictures { .. }
-            | Format::Weights => false,
+            | Format::Weights
+            | Format::Picture => false,
         });
         let facts = sources.map(|source| (source.key.clone(), self.source(&source)));
         DataFacts { sources: facts.collect() }
@@ -74,6 +75,7 @@ impl Facts {
             Format::Text { part, units } => inspect_text(path, *part, units, 0).map(Content::Text),
             Format::Tokenizer => inspect_tokenizer(path, 0).map(Content::Tokenizer),
             Format::Weights => inspect_weights(path, 0).map(Content::Weights),
+            Format::Picture => inspect_picture(path, 0).map(|()| Content::Picture),
         };
         self.known.insert(key, (stamp, content.clone()));
         content
@@ -92,7 +94,8 @@ fn stamp(path: &Path, format: &Format) -> Stamp {
         | Format::Npz
         | Format::Text { .. }
         | Format::Tokenizer
-        | Format::Weights => {
+        | Format::Weights
+        | Format::Picture => {
             fs::metadata(path).map(|data| (data.len(), data.modified().ok())).into_iter().collect()
         }
     }

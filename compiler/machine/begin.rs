@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use strata_runtime::Tensor;
 use strata_runtime::checkpoint;
+use strata_runtime::queue::read_picture;
 use strata_runtime::train::{MachineError, Phase, Variables};
 
 use super::Machine;
 use crate::graph::ValueId;
-use crate::model::{Load, Model};
+use crate::model::{Load, LoadContent, Model};
 use crate::ops::{Op, VariableId};
 use crate::passes::optimise;
 use crate::unfold::unfold_values;
@@ -55,8 +56,18 @@ impl Machine<'_> {
 /// What a file gives variables.
 fn loaded(load: &Load) -> Result<Variables, MachineError> {
     let file = load.file.display();
-    let Some(model) = &load.model else {
-        return Err(MachineError::Words(format!("{file}: the weights in it were not looked at")));
+    let model = match &load.content {
+        LoadContent::Unread => {
+            return Err(MachineError::Words(format!(
+                "{file}: nobody looked into it when the spec was checked"
+            )));
+        }
+        LoadContent::Picture(name, ty) => {
+            let read = read_picture(&load.file, ty.dtype, &ty.dims());
+            let picture = read.map_err(|error| MachineError::Words(error.to_string()))?;
+            return Ok(vec![(name.clone(), picture)]);
+        }
+        LoadContent::Weights(model) => model,
     };
     let tensors =
         checkpoint::load_tensors(&load.file).map_err(|error| MachineError::Words(error.to_string()))?;

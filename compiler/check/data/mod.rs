@@ -21,6 +21,7 @@ use strata_runtime::queue::{Arithmetic, Part, StageKind, Unit, VocabularySource,
 
 pub(super) use recipes::label_classes;
 
+use super::picture::IMAGE;
 use super::signature::lone_name;
 use super::{Checker, Settings, SourceKey, items};
 use crate::load::Loaded;
@@ -55,6 +56,8 @@ pub enum Format {
     Tokenizer,
     /// Named tensors, as safetensors.
     Weights,
+    /// One picture.
+    Picture,
 }
 
 /// A data file that a spec names.
@@ -79,8 +82,10 @@ pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
             callee != "npz"
         });
     }
-    for Text { text, span } in weights_of(loaded) {
-        let key = SourceKey { file: span.file, path: text, format: Format::Weights };
+    let weights = weights_of(loaded).into_iter().map(|text| (text, Format::Weights));
+    let pictures = pictures_of(loaded).into_iter().map(|text| (text, Format::Picture));
+    for (Text { text, span }, format) in weights.chain(pictures) {
+        let key = SourceKey { file: span.file, path: text, format };
         if !found.iter().any(|(known, _)| *known == key) {
             found.push((key, span));
         }
@@ -140,6 +145,24 @@ fn weights_of(loaded: &Loaded) -> Vec<Text> {
             | Item::Replicas(_)
             | Item::Names(_)
             | Item::Bad(_) => {}
+        }
+    }
+    found
+}
+
+/// Every picture that variables begin with: `= image("file")`.
+fn pictures_of(loaded: &Loaded) -> Vec<Text> {
+    let mut found = Vec::new();
+    for (_, item) in items(loaded) {
+        if let Item::Model(definition) | Item::Layer(definition) = item {
+            walk_block(&definition.body, &mut |callee, args| {
+                if callee == IMAGE
+                    && let Some((text, span)) = first_text(args)
+                {
+                    found.push(Text { text: text.to_string(), span });
+                }
+                true
+            });
         }
     }
     found

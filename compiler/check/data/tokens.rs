@@ -247,7 +247,8 @@ impl<'a> Checker<'a> {
                 | Content::Npz(_)
                 | Content::Pictures(_)
                 | Content::Text(_)
-                | Content::Weights(_),
+                | Content::Weights(_)
+                | Content::Picture,
             ) => None,
             // Said already, where anything is known of it.
             None if known => return None,

@@ -442,7 +442,8 @@ impl Writer<'_> {
             | Content::Pictures(_)
             | Content::Text(_)
             | Content::Tokenizer(_)
-            | Content::Weights(_) => None,
+            | Content::Weights(_)
+            | Content::Picture => None,
         });
         let Some(csv) = csv.into_iter().next() else { return };
         if !quoted {
@@ -473,7 +474,8 @@ impl Writer<'_> {
             | Content::Pictures(_)
             | Content::Text(_)
             | Content::Tokenizer(_)
-            | Content::Weights(_) => None,
+            | Content::Weights(_)
+            | Content::Picture => None,
         });
         let Some(npz) = npz.into_iter().next() else { return };
         for (name, facts) in npz.arrays.clone() {

@@ -3,6 +3,7 @@
 
 mod decode;
 mod folder;
+mod one;
 mod pixels;
 #[cfg(test)]
 #[cfg(feature = "pictures")]
@@ -16,6 +17,7 @@ pub use self::decode::CAN_READ;
 use self::decode::decode;
 use self::folder::list;
 pub use self::folder::{inspect, stamps};
+pub use self::one::{inspect_picture, read_picture};
 use super::convert::Conversion;
 use super::dataset::{Column, Dataset, Store, Wanted};
 use super::error::{DataError, Fault};
