@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use strata_runtime::checkpoint::{self, Meta};
 use strata_runtime::{DType, Tensor};
-use support::{TINY, root, run_folder, strata, tensors, tiny, tiny_with};
+use support::{TINY, root, run_folder, run_folder_in, strata, tensors, tiny, tiny_with};
 
 /// A tensor of floats that count up from `first`.
 fn counting(shape: &[usize], first: f32) -> Tensor {
@@ -62,19 +62,21 @@ fn a_run_begins_with_the_parameters_of_another() {
         fs::copy(first.join(file), folder.path().join("start.safetensors")).unwrap();
         fs::write(folder.path().join("next.model"), TINY.replace(BEGINS.0, BEGINS.1)).unwrap();
         strata(folder.path(), &["train", "next.model", "--steps", "2", "--out", "next"]).good();
-        let next = only(&folder.path().join("next"));
+        let next = run_folder_in(&folder.path().join("next"));
         assert_eq!(tensors(&next.join("final.safetensors")), tensors(&first.join("final.safetensors")));
         // What is resumed goes on from its own state, whatever becomes of the file.
-        fs::remove_file(folder.path().join("start.safetensors")).unwrap();
-        fs::write(folder.path().join("start.safetensors"), b"").unwrap();
+        let start = folder.path().join("start.safetensors");
+        let on = ["train", "next.model", "--steps", "4", "--resume", next.to_str().unwrap()];
+        fs::write(&start, b"").unwrap();
+        strata(folder.path(), &on).good();
+        fs::remove_file(&start).unwrap();
+        let on = on.map(|word| if word == "4" { "6" } else { word });
+        strata(folder.path(), &on).good();
+        let (_, meta) = checkpoint::load(&next.join("final.safetensors")).unwrap();
+        assert_eq!(meta.step, 6);
+        assert_eq!(tensors(&next.join("final.safetensors")), tensors(&first.join("final.safetensors")));
         fs::remove_dir_all(folder.path().join("next")).unwrap();
     }
-}
-
-/// The only run's folder under `folder`.
-fn only(folder: &Path) -> PathBuf {
-    let one = |folder: &Path| fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
-    one(&one(folder))
 }
 
 /// PyTorch's layout: `[out, in]`, doubles where its user had them.
@@ -245,8 +247,13 @@ fn a_trained_model_is_a_layer_of_another() {
         assert_eq!(&npy[..6], b"\x93NUMPY");
         assert_eq!(npy.len() % 64, 12);
     }
-    // The same is known before anything runs.
+    // The same is known before anything runs, but where a run goes on.
     fs::write(&file, b"").unwrap();
+    let on = ["train", "dream.model", "--steps", "202", "--resume", run.to_str().unwrap()];
+    let done = strata(folder.path(), &on).good();
+    assert!(!done.err.contains("note: the model computes something else"), "{}", done.err);
+    let found = tensors(&run.join("final.safetensors"));
+    assert_eq!(named(&found, "net/first/one/w"), look[0].1, "what is frozen stays as it was");
     strata(folder.path(), &["check", "dream.model"])
         .bad(&["error[bad-data]: `look.safetensors`", "dream.model:12:36"]);
     checkpoint::save(&file, &look[1..], &Meta::default()).unwrap();
@@ -360,7 +367,7 @@ fn a_file_may_hold_several_runs() {
     assert_eq!(done.code, Some(2));
     assert!(done.err.contains("more than one `train` block: choose with --run Tiny | tune"), "{}", done.err);
     strata(folder.path(), &["train", "tiny.model", "--run", "tune", "--out", "next"]).good();
-    let next = only(&folder.path().join("next"));
+    let next = run_folder_in(&folder.path().join("next"));
     assert!(next.to_string_lossy().contains("tiny-tune"), "{next:?}");
     let params = first.join("final.safetensors");
     let args = ["eval", "tiny.model", "--run", "tune", "--params", params.to_str().unwrap()];

@@ -60,8 +60,7 @@ impl SpecArgs {
     /// Reads and checks; nothing is shown.
     pub fn analyse(&self, data: &DataArgs) -> Analysis {
         let settings = settings(&self.set, &data.folders);
-        let root = self.spec.to_string_lossy();
-        strata::analyse(&root, &mut read, &mut |loaded| Facts::default().of(loaded, &settings), &settings)
+        self.analyse_with(&settings, |loaded| Facts::default().of(loaded, &settings))
     }
 
     /// Reads, checks and shows what is to be said.
@@ -72,23 +71,37 @@ impl SpecArgs {
         self.shown(self.analyse(data), format)
     }
 
+    /// Reads and checks for a run that goes on: its variables are its own, and the files that it began with are not
+    /// looked at.
+    ///
+    /// # Errors
+    /// As [`SpecArgs::read`].
+    pub fn read_on(&self, data: &DataArgs, format: Format) -> Result<Spec, Failure> {
+        let settings = settings(&self.set, &data.folders);
+        let facts = |loaded: &Loaded| {
+            let mut facts = Facts::default().of(loaded, &settings);
+            facts.sources.retain(|key, _| key.format != DataFormat::Weights);
+            facts
+        };
+        self.shown(self.analyse_with(&settings, facts), format)
+    }
+
     /// Reads and checks for whoever takes the parameters of a run on: texts are read with the run's vocabularies, and
     /// files that are not there are told by whoever opens them.
     ///
     /// # Errors
     /// As [`SpecArgs::read`].
     pub fn read_with(&self, folders: &[PathBuf], params: &Path, format: Format) -> Result<Spec, Failure> {
-        let root = self.spec.to_string_lossy();
         let vocabularies = vocabularies::beside(params)?;
         let kept = !vocabularies.is_empty();
         let settings = Settings { vocabularies, ..settings(&self.set, folders) };
-        let mut facts = |loaded: &Loaded| {
+        let facts = |loaded: &Loaded| {
             let mut facts = Facts::default().of(loaded, &settings);
             let parameter = |key: &SourceKey| key.format == DataFormat::Weights;
             facts.sources.retain(|key, found| !parameter(key) && (found.is_ok() || !kept));
             facts
         };
-        self.shown(strata::analyse(&root, &mut read, &mut facts, &settings), format)
+        self.shown(self.analyse_with(&settings, facts), format)
     }
 
     /// The same with a look at such data alone as the model's sizes come from.
@@ -101,14 +114,13 @@ impl SpecArgs {
         params: Option<&Path>,
         format: Format,
     ) -> Result<Spec, Failure> {
-        let root = self.spec.to_string_lossy();
         let vocabularies = params.map(vocabularies::beside).transpose()?.unwrap_or_default();
         let kept = !vocabularies.is_empty();
         let settings = Settings { vocabularies, ..settings(&self.set, folders) };
-        let mut facts = |loaded: &Loaded| {
+        let facts = |loaded: &Loaded| {
             if kept { DataFacts::default() } else { Facts::default().of_vocabularies(loaded, &settings) }
         };
-        self.shown(strata::analyse(&root, &mut read, &mut facts, &settings), format)
+        self.shown(self.analyse_with(&settings, facts), format)
     }
 
     /// Makes sure that there is the model and are the parameters that the command line names.
@@ -151,6 +163,10 @@ impl SpecArgs {
             (None, all) => format!("there is {}", all.join(", ")),
         };
         Err(Failure::Usage(format!("--set {name}: no model here has a parameter `{name}`; {there}")))
+    }
+
+    fn analyse_with(&self, settings: &Settings, mut facts: impl FnMut(&Loaded) -> DataFacts) -> Analysis {
+        strata::analyse(&self.spec.to_string_lossy(), &mut read, &mut facts, settings)
     }
 
     fn shown(&self, analysis: Analysis, format: Format) -> Result<Spec, Failure> {

@@ -81,7 +81,10 @@ struct Resumed {
 /// Trains.
 pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     signal::catch()?;
-    let spec = args.spec.read(&args.data, format)?;
+    let spec = match args.resume {
+        Some(_) => args.spec.read_on(&args.data, format)?,
+        None => args.spec.read(&args.data, format)?,
+    };
     let run = spec.run()?;
     // Before shapes are compared: what a vocabulary of another size makes of them says less.
     if let Some(path) = args.resume.as_deref() {

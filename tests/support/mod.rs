@@ -171,7 +171,12 @@ pub fn pairs() -> tempfile::TempDir {
 
 /// The only run's folder under `folder/runs`.
 pub fn run_folder(folder: &Path) -> PathBuf {
-    let runs: Vec<PathBuf> = folders(&folder.join("runs")).iter().flat_map(|name| folders(name)).collect();
+    run_folder_in(&folder.join("runs"))
+}
+
+/// The only run's folder under `out`.
+pub fn run_folder_in(out: &Path) -> PathBuf {
+    let runs: Vec<PathBuf> = folders(out).iter().flat_map(|name| folders(name)).collect();
     assert_eq!(runs.len(), 1, "{runs:?}");
     runs[0].clone()
 }
