@@ -151,7 +151,7 @@ impl<'a> Checker<'a> {
             self.check_patterns();
         }
         if let Some(train) = train {
-            self.optimize(train);
+            self.optimize(train, complete);
         }
         self.check_turns_over();
         self.build.model.weight = self.weight_of_loss();

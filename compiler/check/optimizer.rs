@@ -16,7 +16,7 @@ use crate::ops::{Op, VariableId};
 
 impl<'a> Checker<'a> {
     /// Applies the optimizer to every parameter of the model under construction.
-    pub(super) fn optimize(&mut self, train: &'a Train) {
+    pub(super) fn optimize(&mut self, train: &'a Train, complete: bool) {
         let optimizers = train.body.iter().filter_map(|statement| match &statement.kind {
             TrainKind::Optimize(expr) => Some(expr),
             _ => None,
@@ -49,7 +49,7 @@ impl<'a> Checker<'a> {
         if params.is_empty() {
             // Its arguments are looked at all the same, for what may be wrong with them.
             let definition = self.frame().definition;
-            if self.errors() == 0 && !self.is_broken(definition) && !self.loaded.incomplete {
+            if complete && self.errors() == 0 && !self.is_broken(definition) && !self.loaded.incomplete {
                 let name = train.model.as_ref().map_or(train.span, |name| name.span);
                 let found =
                     Diagnostic::error(Code::IncompleteModel, name, "this model has no parameters to train")

@@ -87,6 +87,7 @@ impl<'a> Checker<'a> {
                     Value::Unknown
                 }
             };
+            complete &= !value.is_unknown();
             // A model's axis is called after its parameter.
             let value = match value {
                 Value::Axis(axis) => {
