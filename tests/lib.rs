@@ -42,6 +42,17 @@ impl Case {
     }
 }
 
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The text of the first fenced block of a page that opens with `fence`.
+pub fn fenced<'a>(page: &'a str, fence: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(fence)?;
+    rest.split_once("\n```").map(|(text, _)| text)
+}
+
 /// Every `.model` file under `folder`, in order of path.
 pub fn model_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
