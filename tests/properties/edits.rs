@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use strata::check::{DataFacts, Settings};
+use strata::check::{Content, DataFacts, Format, Settings, SourceFacts, data_sources};
 use strata::graph::ValueId;
-use strata::{Analysis, Memory, analyse_again};
+use strata::load::Loaded;
+use strata::{Analysis, Memory, analyse, analyse_again};
+use strata_runtime::DType;
+use strata_runtime::checkpoint::WeightFacts;
 use strata_tests::random::Choices;
 
 const ROOT: &str = "use \"part.model\"
@@ -81,20 +84,84 @@ model Used {
 }
 ";
 
+/// A spec whose models begin with weights of files.
+const FILES: &str = "use \"part.model\"
+
+layer pair(x: f32[.., in]) {
+  return x |> dense(4) as one |> dense(4) as two
+}
+
+model Net {
+  input x: f32[batch, 3]
+  input y: i32[batch]
+  h = x |> dense(4) as one |> relu
+  logits = h |> dense(5) as head
+  loss cross_entropy(logits, y)
+}
+
+names Net {
+  new \"head/*\"
+  \"*/w\" = \"*.weight\" |> transpose    // as PyTorch has it
+  \"*/b\" = \"*.bias\"
+  unused \"more.*\"
+}
+
+model Dream {
+  param canvas: f32[1, 3] = 0
+  frozen layer net = Net(weights: \"net.safetensors\")
+  loss mean(net(canvas)[\"h\"])
+}
+
+model Twice {
+  input x: f32[batch, 3]
+  a = Net(x, weights: \"net.safetensors\")[\"h\"]
+  b = Net(x + 1, weights: \"net.safetensors\")[\"h\"]
+  loss mean(a + b)
+}
+
+model Plain {
+  input x: f32[batch, 4]
+  loss mean(pair(x))
+}
+
+data d = csv(\"d.csv\", x: columns(0..3), y: column(3))
+
+train Net as tune {
+  init from \"net.safetensors\"
+  feed d |> batch(4)
+  optimize sgd(rate: 0.1)
+  stop after 2 epochs
+}
+";
+
+/// What is known of files: there is one of weights.
+fn facts(loaded: &Loaded) -> DataFacts {
+    let sources = data_sources(loaded, &Settings::default()).into_iter();
+    let ours = sources.filter(|s| s.key.format == Format::Weights && s.key.path == "net.safetensors");
+    let tensors: [(&str, &[usize]); 3] = [("one.weight", &[4, 3]), ("one.bias", &[4]), ("more.seen", &[1])];
+    let tensors = tensors.map(|(name, shape)| (name.to_string(), DType::F32, shape.to_vec()));
+    let weights = WeightFacts { tensors: tensors.to_vec(), ours: false };
+    let found = |path: &str| SourceFacts { path: path.into(), content: Content::Weights(weights.clone()) };
+    DataFacts { sources: ours.map(|s| (s.key.clone(), Ok(found(&s.key.path)))).collect() }
+}
+
 fn files(root: &str, part: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([("root.model", root.to_string()), ("part.model", part.to_string())])
 }
 
 fn anew(files: &BTreeMap<&'static str, String>) -> Analysis {
-    again(files, &mut Memory::default())
+    analyse("root.model", &mut reader(files), &mut facts, &Settings::default())
 }
 
 fn again(files: &BTreeMap<&'static str, String>, memory: &mut Memory) -> Analysis {
-    let mut read = |name: &str| match files.get(name) {
+    analyse_again("root.model", &mut reader(files), &mut facts, &Settings::default(), memory)
+}
+
+fn reader(files: &BTreeMap<&'static str, String>) -> impl FnMut(&str) -> Result<Vec<u8>, String> {
+    |name: &str| match files.get(name) {
         Some(text) => Ok(text.clone().into_bytes()),
         None => Err("no such file".to_string()),
-    };
-    analyse_again("root.model", &mut read, &mut |_| DataFacts::default(), &Settings::default(), memory)
+    }
 }
 
 /// Everything that came of a spec.
@@ -138,6 +205,9 @@ fn edit(text: &mut String, choices: &mut Choices) {
         "\nparam q: f32[2] = zeros\n",
         "loss",
         "\nuse \"other.model\"\n",
+        "\"*/w\"",
+        "net.safetensors",
+        "\nnames Twice { \"*/w\" = \"*.weight\" }\n",
         "\ntrain Third { feed d |> batch(2); optimize sgd(rate: 1) }\n",
     ];
     if choices.once_in(4) {
@@ -162,9 +232,9 @@ fn edit(text: &mut String, choices: &mut Choices) {
 
 #[test]
 fn after_any_edits_it_is_what_analysing_anew_gives() {
-    for seed in 0..12 {
+    for seed in 0..20 {
         let mut choices = Choices::new(seed);
-        let mut files = files(ROOT, PART);
+        let mut files = files(if seed < 12 { ROOT } else { FILES }, PART);
         let mut memory = Memory::default();
         let mut undo = files.clone();
         for _ in 0..16 {
@@ -221,4 +291,14 @@ fn what_an_edit_does_not_touch_is_not_checked_again() {
         3,
         "a layer of a model that one calls"
     );
+}
+
+#[test]
+fn models_that_begin_with_files_are_checked_anew() {
+    let mut memory = Memory::default();
+    for taken in [0, 2, 2] {
+        let found = again(&files(FILES, PART), &mut memory);
+        assert!(found.diagnostics.is_empty(), "{:#?}", found.diagnostics);
+        assert_eq!(memory.models.taken(), taken, "`Plain` and `Used` name no file");
+    }
 }
