@@ -149,8 +149,22 @@ fn what_is_no_function_of_sums_is_a_mean_over_batches() {
     let set = Set::new(10, 7, [1, 4]);
     let alone = set.measured(&model, &[1; 10]);
     assert!(named(&alone, "spread").abs() < 1e-9, "one example alone has no spread: {alone:?}");
-    let halves = [set.measured(&model, &[5, 5]), set.measured(&model, &[10])];
-    assert!(named(&halves[0], "spread") > 0.0 && named(&halves[1], "spread") > 0.0);
+    let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len() as f64;
+    let each: Vec<f64> =
+        set.x.iter().map(|x| mean(&x.iter().map(|x| f64::from(*x)).collect::<Vec<_>>())).collect();
+    let spread = |batch: &[f64]| {
+        let middle = mean(batch);
+        mean(&batch.iter().map(|each| (each - middle).powi(2)).collect::<Vec<_>>())
+    };
+    for cuts in [&[10][..], &[5, 5], &[7, 3]] {
+        let (mut from, mut wanted) = (0, 0.0);
+        for count in cuts {
+            wanted += spread(&each[from..from + count]) * *count as f64 / 10.0;
+            from += count;
+        }
+        let found = named(&set.measured(&model, cuts), "spread");
+        assert!((found - wanted).abs() < 1e-6, "{cuts:?}: {found}, not {wanted}");
+    }
 }
 
 #[test]
