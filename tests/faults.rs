@@ -285,6 +285,9 @@ fn data_text_changed_under_a_run() {
     strata(folder.path(), &again).good();
     fs::write(folder.path().join("words.tsv"), words().replace("w7", "w77 w78")).unwrap();
     strata(folder.path(), &again).bad(&["data-mismatch", "12 tokens then, 13 now", "such as \"w77\""]);
+    // Where the run's vocabulary is lost, shapes tell.
+    fs::remove_file(folder.path().join(&run).join("vocabulary.json")).unwrap();
+    strata(folder.path(), &again).bad(&["misshapen: ", "[1, 17]", "[1, 16]"]);
 }
 
 // ---- checkpoints ----
@@ -312,7 +315,10 @@ fn checkpoint_of_another_model() {
     strata(folder.path(), &other).bad(&["Tiny", "[4, 7]", "[4, 16]"]);
     let run = Path::new(&params).parent().unwrap().display().to_string();
     let other = ["train", "tiny.model", "--set", "units=7", "--resume", &run];
-    strata(folder.path(), &other).bad(&["Tiny", "[4, 7]", "[4, 16]"]);
+    strata(folder.path(), &other).bad(&[
+        "not a checkpoint of `Tiny`",
+        "misshapen: hidden/dense/w, expected f32[4, 7], found f32[4, 16]",
+    ]);
     let text = TINY.replace("dense(3)", "dense(3) as head");
     fs::write(folder.path().join("tiny.model"), text).unwrap();
     strata(folder.path(), &["eval", "tiny.model", "--params", &params])

@@ -61,7 +61,7 @@ fn parameters_keep_the_vocabulary_they_were_trained_with() {
     let after = strata(folder.path(), &eval).good();
     assert_eq!(after.out, before.out);
     assert!(
-        after.says("the vocabulary of `text` in the data is another than the run's, which is used: 2 tokens then, 2 now, 1 of them new, such as \"c\""),
+        after.err.contains("the vocabulary of `text` in the data is another than the run's, which is used: 2 tokens then, 2 now, 1 of them new, such as \"c\""),
         "{}",
         after.err
     );

@@ -8,10 +8,9 @@ use strata::sequences::Sequences;
 use strata_runtime::Tensor;
 use strata_runtime::generate::{Decoder as _, Rules, Strategy, generate};
 use strata_runtime::queue::{Batch, Cursor};
-use strata_tests::random::Choices;
 use strata_tests::trial::model;
 
-use super::whole::ROWS;
+use super::whole::{ROWS, numbers};
 
 /// How many points each example has, of four places in the batch.
 const OWN: [i32; ROWS] = [2, 4, 1];
@@ -28,11 +27,8 @@ fn pointing<T>(lines: &str, work: impl FnOnce(&mut Sequences) -> T) -> T {
         loss cross_entropy(scores, to)"
     );
     let model = model("", &body);
-    let mut choices = Choices::new(5);
-    let numbers: Vec<f32> = (0..ROWS * 4 * 2).map(|_| choices.below(200) as f32 / 100.0 - 1.0).collect();
-    let points = Tensor::from_f32(&[ROWS, 4, 2], &numbers).expect("it fits");
     let inputs = vec![
-        ("points".to_string(), points),
+        ("points".to_string(), numbers(5, &[ROWS, 4, 2])),
         ("points.length".to_string(), Tensor::from_i32(&[ROWS], &OWN).expect("it fits")),
     ];
     let mut machine = Machine::new(&model, 7, 2).expect("threads start");

@@ -15,7 +15,7 @@ use strata_tests::random::Choices;
 /// Examples.
 pub const ROWS: usize = 3;
 /// Positions that are compared.
-pub const LENGTH: usize = 5;
+pub const LENGTH: usize = 6;
 /// Different tokens.
 pub const CLASSES: usize = 6;
 
@@ -51,14 +51,9 @@ fn scores(machine: &mut Machine, rows: &[Vec<u32>], others: &[(&str, Tensor)]) -
 
 /// The scores of a whole sequence, and what steps give for it; other rows run along in another order.
 pub fn compare(model: &Model, others: Vec<(&str, Tensor)>) {
-    compare_over(model, others, LENGTH);
-}
-
-/// The same over so many positions.
-pub fn compare_over(model: &Model, others: Vec<(&str, Tensor)>, length: usize) {
-    let text = tokens(3, &[ROWS, length]);
+    let text = tokens(3, &[ROWS, LENGTH]);
     let text: Vec<u32> = text.as_i32().expect("tokens are i32").iter().map(|token| *token as u32).collect();
-    let rows: Vec<Vec<u32>> = text.chunks(length).map(<[u32]>::to_vec).collect();
+    let rows: Vec<Vec<u32>> = text.chunks(LENGTH).map(<[u32]>::to_vec).collect();
     let mut machine = Machine::new(model, 7, 2).expect("threads start");
     let whole = scores(&mut machine, &rows, &others);
     assert!(whole.iter().any(|score| score.abs() > 1e-3), "scores say something");
@@ -70,17 +65,17 @@ pub fn compare_over(model: &Model, others: Vec<(&str, Tensor)>, length: usize) {
     let inputs = others.into_iter().map(|(name, tensor)| (name.to_string(), tensor)).collect();
     let mut sequences = Sequences::new(&mut machine, model, &decoder, steps, &sizes, inputs);
     let mut scores = sequences.begin().expect("the first step runs");
-    // Which example each row belongs to: at first in order, then turned round, and once doubled.
+    // Which example each row belongs to: at first in order, then turned round, once doubled, and once as it was.
     let mut owners: Vec<usize> = (0..ROWS).collect();
-    for at in 0..length {
+    for at in 0..LENGTH {
         for (row, owner) in owners.iter().enumerate() {
-            let expected = &whole[(owner * length + at) * CLASSES..][..CLASSES];
+            let expected = &whole[(owner * LENGTH + at) * CLASSES..][..CLASSES];
             for (a, b) in scores.row(row).iter().zip(expected) {
                 let found = scores.row(row);
                 assert!((a - b).abs() < 1e-5, "position {at}, row {row}: {found:?} for {expected:?}");
             }
         }
-        if at + 1 == length {
+        if at + 1 == LENGTH {
             return;
         }
         let from: Vec<usize> = match at {

@@ -53,25 +53,15 @@ impl Done {
     pub fn bad(self, words: &[&str]) -> Done {
         assert_eq!(self.code, Some(1), "{}\n{}", self.out, self.err);
         for word in words {
-            assert!(self.says(word), "no `{word}` in\n{}", self.err);
+            assert!(self.err.contains(word), "no `{word}` in\n{}", self.err);
         }
         self
-    }
-
-    /// Whether it said something on standard error, wherever the lines were broken.
-    pub fn says(&self, words: &str) -> bool {
-        self.err.contains(words) || unbroken(&self.err).contains(&unbroken(words))
     }
 
     /// The objects on the standard output, one a line.
     pub fn json(&self) -> Vec<serde_json::Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
-}
-
-/// A text in one line.
-fn unbroken(text: &str) -> String {
-    text.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the command in `folder`.
