@@ -3,7 +3,7 @@
 use strata_grammar::{FileId, Span};
 
 use super::names::SymbolKind;
-use super::{Study, types};
+use super::{Study, types_of_all};
 
 /// A text shown between others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub fn inlays(study: &Study, file: FileId, start: usize, end: usize) -> Vec<Inla
     let mut found = Vec::new();
     for (model, hint) in study.hints(within) {
         let end = hint.span.end as usize;
-        let more = if hint.varies { " …" } else { "" };
         let word = study.names.at(file, hint.span.start as usize);
         let binds = word.filter(|word| word.defines && word.span.start == hint.span.start);
         match binds.map(|word| word.kind) {
             Some(SymbolKind::Value) => {
-                found.push(Inlay { offset: hint.span.end, text: format!(": {}{more}", types(model, hint)) });
+                let text = format!(": {}", types_of_all(model, hint));
+                found.push(Inlay { offset: hint.span.end, text });
             }
             // Of an input the text itself says it.
             Some(_) => {}
@@ -37,10 +37,8 @@ pub fn inlays(study: &Study, file: FileId, start: usize, end: usize) -> Vec<Inla
                 let is_call = source.text.as_bytes().get(end.wrapping_sub(1)) == Some(&b')')
                     || word.is_some_and(|word| word.kind == SymbolKind::Layer);
                 if line.is_empty() && is_call && next.trim_start().starts_with("|>") {
-                    found.push(Inlay {
-                        offset: hint.span.end,
-                        text: format!("  {}{more}", types(model, hint)),
-                    });
+                    let text = format!("  {}", types_of_all(model, hint));
+                    found.push(Inlay { offset: hint.span.end, text });
                 }
             }
         }

@@ -78,3 +78,9 @@ fn types(model: &Model, hint: &Hint) -> String {
         hint.values.iter().map(|v| model.type_text(&model.values[v.0 as usize].ty)).collect();
     types.join(", ")
 }
+
+/// The same, with a mark where the text is read several times and another time gave another type.
+fn types_of_all(model: &Model, hint: &Hint) -> String {
+    let more = if hint.varies { " …" } else { "" };
+    format!("{}{more}", types(model, hint))
+}

@@ -8,7 +8,7 @@ use strata_grammar::ast::{
 use strata_grammar::{FileId, Span};
 
 use super::names::SymbolKind;
-use super::{Study, types};
+use super::{Study, types_of_all};
 
 /// One line of an outline.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Known<'_> {
 
 fn of_file(study: &Study, file: &File) -> Vec<Entry> {
     let hints = study.hints(file.span).into_iter();
-    let types = hints.map(|(model, hint)| (hint.span.start, types(model, hint))).collect();
+    let types = hints.map(|(model, hint)| (hint.span.start, types_of_all(model, hint))).collect();
     let known = Known { study, types };
     file.items.iter().flat_map(|item| of_item(&known, item)).collect()
 }

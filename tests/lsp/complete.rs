@@ -168,7 +168,20 @@ fn what_can_stand_at_a_place_is_offered_and_nothing_else() {
     desk.offers("  loss cross", "  param w: f32[3] = $0\n  loss cross", &["zeros", "glorot"], &[]);
     let scan = "  scan hidden over $0 with s = 0 { s = s }\n  loss cross";
     desk.offers("  loss cross", scan, &["batch"], &["dense", "hidden"]);
-    desk.offers("  loss cross", "  scan hidden $0\n  loss cross", &["over", "times"], &["dense"]);
+    let mut scan = |head: &str, wanted: &[&str], unwanted: &[&str]| {
+        desk.offers("  loss cross", &format!("  scan {head}\n  loss cross"), wanted, unwanted);
+    };
+    scan("$0", &["hidden", "x", "dense"], &["true", "frozen", "over"]);
+    scan("hidden, $0", &["hidden", "x"], &["true", "over"]);
+    scan("hidden $0", &["over", "times"], &["dense"]);
+    scan("dense(hidden, 3) $0", &["over", "times"], &["as", "dense"]);
+    scan("3 $0", &["times"], &["epochs", "dense"]);
+    scan("3 times $0", &["reverse", "with"], &["over", "times"]);
+    scan("hidden over batch reverse $0", &["with"], &["reverse", "dense"]);
+    scan("hidden over batch with s = $0", &["hidden", "zeros"], &["over", "with"]);
+    for invented in ["with $0", "with s $0", "with (h, $0"] {
+        scan(&format!("hidden over batch {invented}"), &[], &["hidden", "dense", "over", "reverse"]);
+    }
     desk.offers("  loss cross", "  generate $0\n  loss cross", &["x", "y"], &["dense", "hidden"]);
     let other = "model Other {\n  input x: f32[batch, 4]\n  z = Tiny(x, $0)[\"logits\"]\n}\n\ntrain Tiny";
     desk.offers("train Tiny", other, &["units:"], &[]);

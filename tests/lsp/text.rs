@@ -101,6 +101,19 @@ fn the_outline_shows_blocks_and_what_they_bind() {
 }
 
 #[test]
+fn an_outline_tells_what_differs_from_turn_to_turn() {
+    let folder = support::tiny();
+    let uri = uri(&folder.path().join("tiny.model"));
+    let mut client = Client::start(folder.path());
+    let text =
+        "model M {\n  input x: f32[batch, 3]\n  for i in 0..2 { x = dense(x, 4 + i) }\n  loss mean(x)\n}\n";
+    client.open(&uri, text);
+    let found = client.ask("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
+    assert_eq!(found[0]["children"][1]["detail"], "f32[batch, 4] …");
+    client.end();
+}
+
+#[test]
 fn an_outline_of_a_model_whose_training_is_wrong() {
     let folder = support::tiny();
     let uri = uri(&folder.path().join("tiny.model"));

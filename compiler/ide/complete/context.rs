@@ -3,6 +3,9 @@
 
 use strata_grammar::lex::{Token, TokenKind, lex};
 
+use super::words;
+use crate::check::catalog::data_sources;
+
 /// Where the cursor stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -34,6 +37,8 @@ pub enum Spot {
     Head,
     /// A value.
     Value,
+    /// What a recurrence runs over.
+    Turns,
     /// What something is piped into.
     Pipe,
     /// An argument of a call.
@@ -167,13 +172,6 @@ pub fn context(text: &str, offset: usize) -> Option<Context> {
     Some(Context { start, spot, statement: statement.unwrap_or(start), data_line, blocks })
 }
 
-/// Words that begin an item, where nothing before them on their line says otherwise.
-const ITEMS: [&str; 10] =
-    ["use", "model", "layer", "devices", "cluster", "place", "replicas", "names", "data", "train"];
-
-/// Sources whose fields are made in different ways.
-const SOURCES: [&str; 7] = ["csv", "parquet", "idx", "npy", "npz", "images", "text"];
-
 impl Cursor<'_> {
     fn word(&self, token: &Token) -> &str {
         &self.text[token.start..token.end]
@@ -227,7 +225,7 @@ impl Cursor<'_> {
     /// Whether it begins an item: that ends whatever was left open before it.
     fn begins_item(&self, token: &Token) -> bool {
         let unindented = token.first && token.indent == 0 && token.kind == TokenKind::Word;
-        unindented && ITEMS.contains(&self.word(token))
+        unindented && words::ITEMS.contains(&self.word(token))
     }
 
     /// The indices of the brackets that are open before the cursor.
@@ -343,9 +341,12 @@ impl Cursor<'_> {
 
     fn argument(&self, open: usize, all: &[usize], block: &str, first: &str) -> Spot {
         let Some(callee) = open.checked_sub(1).map(|at| &self.before[at]) else { return Spot::Value };
-        if callee.kind != TokenKind::Word || matches!(self.word(callee), "and" | "or" | "not" | "with" | "in")
-        {
+        if callee.kind != TokenKind::Word || matches!(self.word(callee), "and" | "or" | "not" | "in") {
             return Spot::Value;
+        }
+        if self.word(callee) == "with" {
+            // The states of a recurrence, which get their names here.
+            return Spot::Words(&[]);
         }
         if matches!(first, "model" | "layer") && open >= 2 && self.word(&self.before[open - 2]) == first {
             // The parameters of a definition: a type after the colon.
@@ -398,9 +399,9 @@ impl Cursor<'_> {
         // Brackets further out that hold a call's arguments.
         let outer = all.iter().rev().skip_while(|bracket| **bracket >= open);
         let called = outer.filter_map(|bracket| self.before.get(bracket.checked_sub(1)?));
-        let source = called.map(|token| self.word(token)).find(|word| SOURCES.contains(word));
+        let source = called.map(|token| self.word(token)).find(|word| data_sources().contains(word));
         let callee = self.word(callee).to_string();
-        let own = SOURCES.contains(&callee.as_str()).then(|| callee.clone());
+        let own = data_sources().contains(&callee.as_str()).then(|| callee.clone());
         let source = own.or(source.map(str::to_string));
         Spot::Argument(Call { callee, piped, position, named, fresh, given, path, source, line })
     }
@@ -420,11 +421,14 @@ impl Cursor<'_> {
     fn statement(&self, tokens: &[Token], block: &str, first: &str, second: &str) -> Spot {
         let Some(last) = tokens.last() else { return Spot::Head };
         let end = self.word(last);
-        if last.kind == TokenKind::Number {
-            return Spot::Unit;
-        }
         if end == "|>" {
             return Spot::Pipe;
+        }
+        if first == "scan" && !matches!(second, "=" | ",") && !block.is_empty() {
+            return self.scan(tokens, last);
+        }
+        if last.kind == TokenKind::Number {
+            return Spot::Unit;
         }
         let alone = tokens.len() == 1;
         match (block, first) {
@@ -456,11 +460,6 @@ impl Cursor<'_> {
                 }
             }
             (_, "param" | "const" | "state") if end == "=" => Spot::Initial,
-            (_, "scan") if end == "over" => Spot::Axis,
-            (_, "scan") if last.kind == TokenKind::Word && !alone && end != "with" => {
-                let over = tokens.iter().any(|token| self.word(token) == "over");
-                Spot::Words(if over { &["reverse", "with"] } else { &["over", "times"] })
-            }
             _ if last.kind == TokenKind::Word
                 && !second.is_empty()
                 && !matches!(
@@ -472,6 +471,25 @@ impl Cursor<'_> {
             }
             _ if matches!(last.kind, TokenKind::Close | TokenKind::Text) => Spot::Words(&["as"]),
             _ => Spot::Value,
+        }
+    }
+
+    /// `scan a, b over time reverse with (h, c) = start`, up to its bracket.
+    fn scan(&self, tokens: &[Token], last: &Token) -> Spot {
+        let has = |word: &str| tokens.iter().any(|token| self.word(token) == word);
+        let along = has("over") || has("times");
+        let open =
+            last.kind == TokenKind::Symbol || matches!(self.word(last), "and" | "or" | "not" | "frozen");
+        match self.word(last) {
+            "over" => Spot::Axis,
+            "scan" => Spot::Turns,
+            "," if !along => Spot::Turns,
+            _ if has("with") && !has("=") => Spot::Words(&[]),
+            _ if open => Spot::Value,
+            _ if has("with") => Spot::Words(if last.kind == TokenKind::Close { &["as"] } else { &[] }),
+            "reverse" => Spot::Words(&["with"]),
+            _ if along => Spot::Words(&["reverse", "with"]),
+            _ => Spot::Words(&["over", "times"]),
         }
     }
 

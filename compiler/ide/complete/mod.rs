@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use strata_grammar::{FileId, Span};
 
 use super::names::{ScopeId, SymbolId, SymbolKind};
-use super::{Study, docs, types};
+use super::{Study, docs, types_of_all};
 use crate::check::{Content, SourceKey, catalog};
 use crate::model::{Input, Model};
 use crate::types::DType;
@@ -79,7 +79,7 @@ struct Writer<'s> {
     found: Vec<Completion>,
 }
 
-impl Writer<'_> {
+impl<'s> Writer<'s> {
     fn at(&mut self, context: &Context) {
         let block = context.blocks.last().map_or("", |head| head.word.as_str());
         match &context.spot {
@@ -97,7 +97,11 @@ impl Writer<'_> {
                 self.callables(2);
                 self.words(&["true", "false", "frozen", "not"], 4);
             }
-            Spot::Pipe if context.data_line => self.data_words(catalog::data_stages()),
+            Spot::Turns => {
+                self.values(1);
+                self.callables(2);
+            }
+            Spot::Pipe if context.data_line => self.data_words(catalog::data_stages(), 1),
             Spot::Pipe => {
                 self.layers_in_scope();
                 self.callables(1);
@@ -173,23 +177,23 @@ impl Writer<'_> {
         let at = definitions.iter().filter(before).max_by_key(|at| at.start)?;
         let hints = self.study.hints(*at);
         let (model, hint) = hints.into_iter().find(|(_, hint)| hint.span.start == at.start)?;
-        Some(types(model, hint))
+        Some(types_of_all(model, hint))
+    }
+
+    fn visible(&self) -> Vec<SymbolId> {
+        let visible = |scope| self.study.names.visible(scope, self.file, self.statement);
+        self.scope.map(visible).unwrap_or_default()
     }
 
     /// What the bodies around the cursor have bound.
     fn values(&mut self, rank: u8) {
-        if let Some(scope) = self.scope {
-            let visible = self.study.names.visible(scope, self.file, self.statement);
-            self.symbols(visible, rank);
-        }
+        self.symbols(self.visible(), rank);
     }
 
     fn layers_in_scope(&mut self) {
-        if let Some(scope) = self.scope {
-            let mut visible = self.study.names.visible(scope, self.file, self.statement);
-            visible.retain(|id| self.study.names.symbol(*id).kind == SymbolKind::Layer);
-            self.symbols(visible, 0);
-        }
+        let mut visible = self.visible();
+        visible.retain(|id| self.study.names.symbol(*id).kind == SymbolKind::Layer);
+        self.symbols(visible, 0);
     }
 
     /// Layers, models and functions.
@@ -353,13 +357,13 @@ impl Writer<'_> {
 
     fn data(&mut self) {
         self.symbols(self.study.names.data.values().copied().collect(), 0);
-        self.data_words(catalog::data_sources());
+        self.data_words(catalog::data_sources(), 1);
     }
 
-    fn data_words(&mut self, words: &[&str]) {
+    fn data_words(&mut self, words: &[&str], rank: u8) {
         for word in words {
             let (detail, doc) = docs::of_data_word(word).unzip();
-            self.add(word, Some(SymbolKind::Stage), detail, doc, 1);
+            self.add(word, Some(SymbolKind::Stage), detail, doc, rank);
         }
     }
 
@@ -407,10 +411,7 @@ impl Writer<'_> {
                     Some("text") => &["column", "numbers", "line", "whole"],
                     _ => &["columns", "column", "array", "numbers"],
                 };
-                for word in words {
-                    let (detail, doc) = docs::of_data_word(word).unzip();
-                    self.add(word, Some(SymbolKind::Stage), detail, doc, 0);
-                }
+                self.data_words(words, 0);
             }
             _ => self.fields(call),
         }
@@ -430,31 +431,28 @@ impl Writer<'_> {
         }
     }
 
+    /// What is known of the file that the call around is about, read in this way and that.
+    fn contents(&self, call: &Call) -> Vec<&'s Content> {
+        let Some(path) = &call.path else { return Vec::new() };
+        let this = |key: &SourceKey| key.file == self.file && key.path == *path;
+        let sources = self.study.analysis.facts.sources.iter().filter(|(key, _)| this(key));
+        sources.filter_map(|(_, facts)| Some(&facts.as_ref().ok()?.content)).collect()
+    }
+
     /// What is known of the columns of the file that the call around is about.
     fn columns(&mut self, call: &Call, quoted: bool) {
-        let Some(path) = &call.path else { return };
-        let this = |key: &SourceKey| key.file == self.file && key.path == *path;
-        let facts = self.study.analysis.facts.sources.iter().filter(|(key, _)| this(key));
-        let csv = facts.filter_map(|(_, facts)| match &facts.as_ref().ok()?.content {
-            Content::Csv(csv) => Some(csv),
-            Content::Array(_)
-            | Content::Npz(_)
-            | Content::Pictures(_)
-            | Content::Text(_)
-            | Content::Tokenizer(_)
-            | Content::Weights(_)
-            | Content::Picture => None,
-        });
-        let Some(csv) = csv.into_iter().next() else { return };
+        let mut contents = self.contents(call).into_iter();
+        let csv = contents.find_map(|found| if let Content::Csv(csv) = found { Some(csv) } else { None });
+        let Some(csv) = csv else { return };
         if !quoted {
             let text = format!("0..{}", csv.columns.len());
             return self.add(&text, Some(SymbolKind::Field), Some("all columns".into()), None, 0);
         }
-        let (columns, rows) = (csv.columns.clone(), csv.rows);
-        for (at, column) in columns.iter().enumerate() {
+        for (at, column) in csv.columns.iter().enumerate() {
             let range =
                 column.range.map(|range| format!(", {} to {}", range.min, range.max)).unwrap_or_default();
-            let detail = Some(format!("column {at} of {}: {rows} rows{range}", columns.len()));
+            let (columns, rows) = (csv.columns.len(), csv.rows);
+            let detail = Some(format!("column {at} of {columns}: {rows} rows{range}"));
             match &column.name {
                 Some(name) => self.add(&format!("\"{name}\""), Some(SymbolKind::Field), detail, None, 0),
                 None => self.add(&at.to_string(), Some(SymbolKind::Field), detail, None, 1),
@@ -464,21 +462,10 @@ impl Writer<'_> {
 
     /// The arrays of the npz file that the call around is about.
     fn arrays(&mut self, call: &Call) {
-        let Some(path) = &call.path else { return };
-        let sources = &self.study.analysis.facts.sources;
-        let facts = sources.iter().filter(|(key, _)| key.file == self.file && key.path == *path);
-        let npz = facts.filter_map(|(_, facts)| match &facts.as_ref().ok()?.content {
-            Content::Npz(npz) => Some(npz),
-            Content::Csv(_)
-            | Content::Array(_)
-            | Content::Pictures(_)
-            | Content::Text(_)
-            | Content::Tokenizer(_)
-            | Content::Weights(_)
-            | Content::Picture => None,
-        });
-        let Some(npz) = npz.into_iter().next() else { return };
-        for (name, facts) in npz.arrays.clone() {
+        let mut contents = self.contents(call).into_iter();
+        let npz = contents.find_map(|found| if let Content::Npz(npz) = found { Some(npz) } else { None });
+        let Some(npz) = npz else { return };
+        for (name, facts) in &npz.arrays {
             let detail = match facts {
                 Ok(facts) => format!("{:?} of {:?}", facts.sizes, facts.element),
                 Err(fault) => fault.to_string(),

@@ -2,15 +2,17 @@
 
 use super::context::Head;
 
+/// What items begin with.
+pub(super) const ITEMS: &[&str] =
+    &["model", "layer", "data", "train", "use", "devices", "cluster", "place", "replicas", "names"];
+
 /// What statements of a block can begin with.
 pub(super) fn heads(blocks: &[Head]) -> &'static [&'static str] {
     let block = blocks.last().map_or("", |head| head.word.as_str());
     // Inside groups and loops stands what stands around them.
     let body = blocks.first().map_or("", |head| head.word.as_str());
     match (block, body) {
-        ("", _) => {
-            &["model", "layer", "data", "train", "use", "devices", "cluster", "place", "replicas", "names"]
-        }
+        ("", _) => ITEMS,
         ("train", _) => &[
             "feed",
             "init from",
