@@ -65,7 +65,10 @@ pub fn analyse(
     facts: &mut dyn FnMut(&Loaded) -> DataFacts,
     settings: &Settings,
 ) -> Analysis {
-    analyse_again(root, read, facts, settings, &mut Memory::default())
+    let loaded = load::load(root, read);
+    let facts = facts(&loaded);
+    let checked = check::check(&loaded, &facts, settings);
+    analysis(loaded, facts, checked)
 }
 
 /// The same, for a spec that was analysed before with the same settings: what did not change is taken from `memory`.
@@ -76,9 +79,13 @@ pub fn analyse_again(
     settings: &Settings,
     memory: &mut Memory,
 ) -> Analysis {
-    let mut loaded = load::load_again(root, read, &mut memory.texts);
+    let loaded = load::load_again(root, read, &mut memory.texts);
     let facts = facts(&loaded);
-    let (checked, found) = check::check_again(&loaded, &facts, settings, &mut memory.models);
+    let checked = check::check_again(&loaded, &facts, settings, &mut memory.models);
+    analysis(loaded, facts, checked)
+}
+
+fn analysis(mut loaded: Loaded, facts: DataFacts, (checked, found): (Checked, Vec<Diagnostic>)) -> Analysis {
     let mut diagnostics = std::mem::take(&mut loaded.diagnostics);
     diagnostics.extend(found);
     Analysis { loaded, checked, facts, diagnostics }

@@ -75,7 +75,7 @@ fn library() -> &'static Library {
 /// Reads and parses the file `root` (a path as the user gave it) and all that it uses, through `read`, which
 /// returns a file's bytes or why there are none.
 pub fn load(root: &str, read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>) -> Loaded {
-    load_again(root, read, &mut Memory::default())
+    load_with(root, read, None)
 }
 
 /// The same, without parsing again what `memory` holds.
@@ -84,8 +84,16 @@ pub fn load_again(
     read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
     memory: &mut Memory,
 ) -> Loaded {
-    let library = library();
     memory.turn();
+    load_with(root, read, Some(memory))
+}
+
+fn load_with(
+    root: &str,
+    read: &mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
+    memory: Option<&mut Memory>,
+) -> Loaded {
+    let library = library();
     let mut loader = Loader {
         read,
         memory,
@@ -119,7 +127,7 @@ pub fn load_again(
 
 struct Loader<'r> {
     read: &'r mut dyn FnMut(&str) -> Result<Vec<u8>, String>,
-    memory: &'r mut Memory,
+    memory: Option<&'r mut Memory>,
     /// The files whose uses are being followed, outermost first.
     active: Vec<String>,
     /// Files that were met, those that could not be read included.
@@ -133,7 +141,11 @@ const MAX_FILES: usize = 1000;
 impl Loader<'_> {
     fn add(&mut self, name: &str, text: String) {
         let id = self.loaded.sources.add(Source::new(name, text));
-        let parsed = parse_again(id, self.loaded.sources.get(id), self.memory);
+        let source = self.loaded.sources.get(id);
+        let parsed = match &mut self.memory {
+            Some(memory) => parse_again(id, source, memory),
+            None => parse(id, source),
+        };
         self.loaded.diagnostics.extend(parsed.diagnostics);
         let uses: Vec<(String, Span)> = parsed
             .file

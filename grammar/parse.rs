@@ -50,16 +50,20 @@ pub struct Parsed {
 
 /// Reads a text. Never fails and never panics; time is linear in the text's length.
 pub fn parse(file: FileId, source: &Source) -> Parsed {
-    parse_again(file, source, &mut Memory::default())
+    parse_with(file, source, None)
 }
 
 /// The same, without reading again what `memory` holds of it.
 pub fn parse_again(file: FileId, source: &Source, memory: &mut Memory) -> Parsed {
+    parse_with(file, source, Some(memory))
+}
+
+fn parse_with(file: FileId, source: &Source, memory: Option<&mut Memory>) -> Parsed {
     let scanned = scan(file, &source.text);
     match &scanned.text {
         Cow::Borrowed(text) => parse_pieces(file, source, &scanned, &pieces::pieces(text), memory),
         Cow::Owned(_) => {
-            memory.stay();
+            memory.into_iter().for_each(Memory::stay);
             parse_whole(file, source, &scanned)
         }
     }
@@ -67,7 +71,7 @@ pub fn parse_again(file: FileId, source: &Source, memory: &mut Memory) -> Parsed
 
 fn parse_whole(file: FileId, source: &Source, scanned: &Scanned<'_>) -> Parsed {
     let whole = 0..source.text.len();
-    parse_pieces(file, source, scanned, &[whole], &mut Memory::default())
+    parse_pieces(file, source, scanned, &[whole], None)
 }
 
 fn parse_pieces(
@@ -75,7 +79,7 @@ fn parse_pieces(
     source: &Source,
     scanned: &Scanned<'_>,
     pieces: &[Range<usize>],
-    memory: &mut Memory,
+    mut memory: Option<&mut Memory>,
 ) -> Parsed {
     let text = source.text.as_str();
     let span = Span::new(file, 0, text.len());
@@ -97,13 +101,15 @@ fn parse_pieces(
     let mut items = Vec::new();
     for piece in pieces {
         let (text, start) = (&scanned.text[piece.clone()], piece.start);
-        if let Some(known) = memory.recall(text, file, start) {
+        if let Some(known) = memory.as_mut().and_then(|memory| memory.recall(text, file, start)) {
             items.extend(known);
             continue;
         }
         let (at, said) = (items.len(), builder.diagnostics.len());
         builder.piece(Stretch { file, text, origin: start, mended: None }, &mut items);
-        if builder.diagnostics.len() == said {
+        if let Some(memory) = &mut memory
+            && builder.diagnostics.len() == said
+        {
             memory.keep(text, file, start, &items[at..]);
         }
     }

@@ -80,8 +80,10 @@ impl Outcome {
 
 impl<'a> Checker<'a> {
     /// A model without a `train` block, elaborated or remembered.
-    pub(super) fn outcome(&mut self, definition: &'a Definition, memory: &mut Memory) -> Outcome {
-        if let Some(known) = self.recall(definition, memory) {
+    pub(super) fn outcome(&mut self, definition: &'a Definition, mut memory: Option<&mut Memory>) -> Outcome {
+        if let Some(memory) = &mut memory
+            && let Some(known) = self.recall(definition, memory)
+        {
             return known;
         }
         let before = std::mem::take(&mut self.elaborated);
@@ -89,7 +91,11 @@ impl<'a> Checker<'a> {
         let outcome = Outcome::of(self.elaborate_model(definition, None));
         // Files, and what they call parameters, are no part of a model's text.
         let alone = outcome.model.loads.is_empty() && !self.has_names(name_of(definition));
-        if alone && self.notes.doubts == 0 && self.is_sound_text(definition) {
+        if let Some(memory) = memory
+            && alone
+            && self.notes.doubts == 0
+            && self.is_sound_text(definition)
+        {
             self.keep(definition, &outcome, memory);
         }
         self.elaborated.extend(before);

@@ -180,7 +180,7 @@ pub struct NamedRecipe {
 
 /// Checks everything that was loaded. Diagnostics of the text itself stand in `loaded`, not in the result.
 pub fn check(loaded: &Loaded, facts: &DataFacts, settings: &Settings) -> (Checked, Vec<Diagnostic>) {
-    check_again(loaded, facts, settings, &mut Memory::default())
+    check_with(loaded, facts, settings, None)
 }
 
 /// The same, without elaborating again what `memory` holds; it must be asked with the same settings each time.
@@ -190,13 +190,23 @@ pub fn check_again(
     settings: &Settings,
     memory: &mut Memory,
 ) -> (Checked, Vec<Diagnostic>) {
+    memory.turn();
+    check_with(loaded, facts, settings, Some(memory))
+}
+
+fn check_with(
+    loaded: &Loaded,
+    facts: &DataFacts,
+    settings: &Settings,
+    memory: Option<&mut Memory>,
+) -> (Checked, Vec<Diagnostic>) {
     // Expressions and layers nest; the depth is limited (see `Checker::enter`), and so is what each level needs.
     const STACK: usize = 256 << 20;
     let memory = Mutex::new(memory);
     std::thread::scope(|scope| {
         let work = || {
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            check_here(loaded, facts, settings, &mut memory)
+            check_here(loaded, facts, settings, memory.as_deref_mut())
         };
         let thread = std::thread::Builder::new().name("check".into()).stack_size(STACK);
         match thread.spawn_scoped(scope, work) {
@@ -214,7 +224,7 @@ fn check_here(
     loaded: &Loaded,
     facts: &DataFacts,
     settings: &Settings,
-    memory: &mut Memory,
+    memory: Option<&mut Memory>,
 ) -> (Checked, Vec<Diagnostic>) {
     let mut checker = Checker::new(loaded, facts, settings);
     checker.collect_names();
@@ -279,8 +289,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn check_items(&mut self, memory: &mut Memory) -> Checked {
-        memory.turn();
+    fn check_items(&mut self, mut memory: Option<&mut Memory>) -> Checked {
         let mut checked = Checked::default();
         self.check_data();
         self.check_names();
@@ -288,7 +297,7 @@ impl<'a> Checker<'a> {
         self.check_train(&mut checked, &mut parts);
         for definition in self.globals.models.clone().into_values() {
             if !parts.iter().any(|part| part.model == name_of(definition)) {
-                let outcome = self.outcome(definition, memory);
+                let outcome = self.outcome(definition, memory.as_deref_mut());
                 parts.push(outcome.parts);
                 if outcome.sound {
                     checked.models.push(outcome.model);
