@@ -6,15 +6,7 @@ use strata::ops::Op;
 use strata::passes::optimise;
 use strata::reference::Array;
 use strata::unfold::{Phase, unfold};
-use strata_tests::trial::{Trial, model, numbers};
-
-#[track_caller]
-fn near(found: &[f64], expected: &[f64], within: f64) {
-    assert_eq!(found.len(), expected.len());
-    for (at, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= within * (1.0 + b.abs()), "at {at}: {a} is not {b}");
-    }
-}
+use strata_tests::trial::{Trial, model, near, numbers};
 
 /// `x @ w` of matrices, row-major.
 fn product(x: &[f64], w: &[f64], inner: usize) -> Vec<f64> {

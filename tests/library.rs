@@ -7,6 +7,7 @@ use strata::reference::{Array, Environment, step};
 use strata::unfold::{Phase, unfold};
 use strata_grammar::Report;
 use strata_tests::spec::load_case;
+use strata_tests::trial;
 
 /// The model in `body`, which must be without a mistake; with a `train` block where `optimizer` is one.
 fn model(body: &str, optimizer: Option<&str>) -> Model {
@@ -57,11 +58,8 @@ fn starts(model: &Model) -> Vec<Array> {
 
 #[track_caller]
 fn near(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len(), "{found:?} is not {expected:?}");
-    for (a, b) in found.iter().zip(expected) {
-        // Constants of a spec are rounded to the dtype that they meet, f32.
-        assert!((a - b).abs() <= 3e-7 * (1.0 + b.abs()), "{found:?} is not {expected:?}");
-    }
+    // Constants of a spec are rounded to the dtype that they meet, f32.
+    trial::near(found, expected, 3e-7);
 }
 
 const POINTS: [f64; 6] = [-3.0, -0.5, 0.0, 0.25, 1.0, 7.5];
@@ -104,6 +102,23 @@ fn gram_is_the_mean_of_products() {
     near(&value("f32[batch, 1, 2, 2]", "x |> gram", &[2, 1, 2, 2], &x), &expected);
     near(&value("f32[batch, 2, 1, 2]", "x |> gram", &[2, 2, 1, 2], &x), &expected);
     near(&value("f32[batch, 2, 2]", "x |> gram", &[2, 2, 2], &x), &expected);
+}
+
+#[test]
+fn an_axis_becomes_two_and_two_become_one() {
+    let count: Vec<f64> = (1..=12).map(f64::from).collect();
+    let of = |ty: &str, expression: &str, shape: &[usize]| value(ty, expression, shape, &count);
+    // The places of a part lie side by side: (1 2 3) (4 5 6).
+    let parts = "x |> grouped(2) |> transpose(axes: [0, 2, 1]) |> merged";
+    let turned = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0, 7.0, 10.0, 8.0, 11.0, 9.0, 12.0];
+    assert_eq!(of("f32[batch, 6]", parts, &[2, 6]), turned);
+    // Along another axis: parts of two rows, and sums over the rows of each.
+    let sums = of("f32[batch, side = 4, 3]", "grouped(x, 2, axis: side) |> sum(axis: 2)", &[1, 4, 3]);
+    assert_eq!(sums, [5.0, 7.0, 9.0, 17.0, 19.0, 21.0]);
+    // The axis and the one behind it: sums over both, for each of the last.
+    let sums = of("f32[batch, 2, 3, 2]", "merged(x, axis: 1) |> sum(axis: 1)", &[1, 2, 3, 2]);
+    assert_eq!(sums, [36.0, 42.0]);
+    assert_eq!(of("f32[batch, 3, 4]", "merged(grouped(x, 2), axis: 2)", &[1, 3, 4]), count[..]);
 }
 
 #[test]

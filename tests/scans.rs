@@ -5,7 +5,7 @@ use strata::reference::{Array, step};
 use strata::unfold::{Phase, unfold};
 use strata_grammar::Report;
 use strata_tests::spec::load_case;
-use strata_tests::trial::{Trial, model, numbers};
+use strata_tests::trial::{self, Trial, model, numbers};
 
 /// The value of `y` in a model with these inputs.
 #[track_caller]
@@ -16,10 +16,7 @@ fn y(body: &str, inputs: &[(&str, Array)]) -> Array {
 #[track_caller]
 fn near(found: &Array, shape: &[usize], expected: &[f64]) {
     assert_eq!(found.shape, shape);
-    assert_eq!(found.data.len(), expected.len(), "{found:?} is not {expected:?}");
-    for (a, b) in found.data.iter().zip(expected) {
-        assert!((a - b).abs() <= 1e-9 * (1.0 + b.abs()), "{:?} is not {expected:?}", found.data);
-    }
+    trial::near(&found.data, expected, 1e-9);
 }
 
 fn column(data: &[f64]) -> Array {

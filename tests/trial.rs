@@ -38,6 +38,15 @@ pub fn numbers(name: &str, shape: &[usize]) -> Array {
     Array::new(shape, (0..shape.iter().product()).map(|_| next()).collect())
 }
 
+/// Asserts that numbers are those expected, each but for `within` of its size.
+#[track_caller]
+pub fn near(found: &[f64], expected: &[f64], within: f64) {
+    assert_eq!(found.len(), expected.len(), "{found:?} is not {expected:?}");
+    for (at, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= within * (1.0 + b.abs()), "at {at}: {found:?} is not {expected:?}");
+    }
+}
+
 /// A model with numbers for its inputs (by name) and its variables (made of their names).
 #[derive(Debug)]
 pub struct Trial {
