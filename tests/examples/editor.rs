@@ -9,8 +9,10 @@
 
 #[path = "../lsp/long.rs"]
 mod long;
+#[path = "../lsp/wire.rs"]
+mod wire;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::BufReader;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,9 +45,7 @@ impl Server {
     }
 
     fn send(&mut self, message: &Value) {
-        let text = message.to_string();
-        write!(self.to, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
-        self.to.flush().unwrap();
+        wire::send(&mut self.to, message);
     }
 
     fn tell(&mut self, method: &str, params: Value) {
@@ -53,19 +53,7 @@ impl Server {
     }
 
     fn receive(&mut self) -> Value {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            assert!(self.from.read_line(&mut line).unwrap() > 0, "the server has gone");
-            match line.trim().split_once(": ") {
-                Some(("Content-Length", n)) => length = n.parse().unwrap(),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length];
-        self.from.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
+        wire::receive(&mut self.from)
     }
 
     /// The number of diagnostics for the next version.
@@ -78,13 +66,8 @@ impl Server {
         }
     }
 
-    /// How long processors have worked for the server, where the system tells: in hundredths of a second,
-    /// those of threads that are gone included.
     fn worked(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(ticks * 10))
+        wire::worked(self.process.id())
     }
 }
 

@@ -1,13 +1,13 @@
 //! A scripted client: it speaks the protocol with a running server and keeps what it hears.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::BufReader;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::{support, wire};
 
 /// A client that speaks to a running server.
 pub struct Client {
@@ -46,10 +46,7 @@ impl Client {
     }
 
     pub fn send(&mut self, message: &Value) {
-        let text = message.to_string();
-        let to = self.to.as_mut().unwrap();
-        write!(to, "Content-Length: {}\r\n\r\n{text}", text.len()).unwrap();
-        to.flush().unwrap();
+        wire::send(self.to.as_mut().unwrap(), message);
     }
 
     pub fn tell(&mut self, method: &str, params: Value) {
@@ -106,19 +103,7 @@ impl Client {
     }
 
     pub fn receive(&mut self) -> Value {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            assert!(self.from.read_line(&mut line).unwrap() > 0, "the server has gone");
-            match line.trim().split_once(": ") {
-                Some(("Content-Length", n)) => length = n.parse().unwrap(),
-                Some(_) => {}
-                None => break,
-            }
-        }
-        let mut body = vec![0; length];
-        self.from.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
+        wire::receive(&mut self.from)
     }
 
     /// The next diagnostics for a file.
@@ -174,11 +159,7 @@ impl Client {
 
     /// How long processors have worked for the server, where the system tells.
     pub fn worked(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.id())).ok()?;
-        // Behind the name in parentheses the 12th and 13th are ticks of a hundredth of a second: own and the system's.
-        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(ticks * 10))
+        wire::worked(self.server.id())
     }
 
     /// How the server ended.

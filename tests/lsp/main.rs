@@ -15,3 +15,4 @@ mod shapes;
 mod speed;
 mod text;
 mod typing;
+mod wire;
