@@ -79,6 +79,29 @@ fn a_run_begins_with_the_parameters_of_another() {
     }
 }
 
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
+fn a_run_goes_on_without_the_picture_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = folder.path().join("photo.png");
+    fs::copy(root().join("runtime/queue/pictures/samples/plain.png"), &photo).unwrap();
+    let spec = r#"
+model Paint {
+  param canvas: f32[height = 4, width = 4, channel = 3] = image("photo.png")
+  loss mean(canvas * canvas)
+}
+train Paint { optimize sgd(rate: 0.1); stop after 2 steps }
+"#;
+    fs::write(folder.path().join("paint.model"), spec).unwrap();
+    strata(folder.path(), &["train", "paint.model"]).good();
+    fs::remove_file(photo).unwrap();
+    let run = run_folder(folder.path());
+    strata(folder.path(), &["train", "paint.model", "--steps", "3", "--resume", run.to_str().unwrap()])
+        .good();
+    let (_, meta) = checkpoint::load(&run.join("final.safetensors")).unwrap();
+    assert_eq!(meta.step, 3);
+}
+
 /// PyTorch's layout: `[out, in]`, doubles where its user had them.
 fn torch_like(folder: &Path) {
     let double: Vec<u8> = (0..16).flat_map(|i| (f64::from(i) / 3.0).to_ne_bytes()).collect();

@@ -80,7 +80,7 @@ impl SpecArgs {
         let settings = settings(&self.set, &data.folders);
         let facts = |loaded: &Loaded| {
             let mut facts = Facts::default().of(loaded, &settings);
-            facts.sources.retain(|key, _| key.format != DataFormat::Weights);
+            facts.sources.retain(|key, _| !is_start(key));
             facts
         };
         self.shown(self.analyse_with(&settings, facts), format)
@@ -97,8 +97,7 @@ impl SpecArgs {
         let settings = Settings { vocabularies, ..settings(&self.set, folders) };
         let facts = |loaded: &Loaded| {
             let mut facts = Facts::default().of(loaded, &settings);
-            let parameter = |key: &SourceKey| key.format == DataFormat::Weights;
-            facts.sources.retain(|key, found| !parameter(key) && (found.is_ok() || !kept));
+            facts.sources.retain(|key, found| !is_start(key) && (found.is_ok() || !kept));
             facts
         };
         self.shown(self.analyse_with(&settings, facts), format)
@@ -174,6 +173,11 @@ impl SpecArgs {
         self.asks_for_what_is_there(&analysis.loaded)?;
         Ok(Spec { analysis, model: self.model.clone(), run: self.run.clone() })
     }
+}
+
+/// Whether variables begin with what is in it.
+fn is_start(key: &SourceKey) -> bool {
+    matches!(key.format, DataFormat::Weights | DataFormat::Picture)
 }
 
 /// What the command line and the environment bind.
