@@ -8,6 +8,7 @@ use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 
 use crate::checkpoint::{self, Meta};
+use crate::queue::npy_head;
 use crate::{DType, Tensor, files};
 
 /// How a file holds a tensor.
@@ -44,9 +45,8 @@ pub fn save_tensor(path: &Path, name: &str, tensor: &Tensor) -> Result<(), Strin
             checkpoint::save(path, &[(name.to_string(), tensor)], &Meta::default()).map_err(|e| e.to_string())
         }
         Some(TensorFile::Npy) => {
-            let header = npy_header(tensor).map_err(|error| fail(&error))?;
-            let write =
-                |to: &mut dyn Write| to.write_all(&header).and_then(|()| to.write_all(tensor.bytes()));
+            let head = npy_head(tensor.dtype(), tensor.shape()).ok_or_else(|| fail(&"NumPy has no bf16"))?;
+            let write = |to: &mut dyn Write| to.write_all(&head).and_then(|()| to.write_all(tensor.bytes()));
             files::replace(path, write).map_err(|error| fail(&error))
         }
         Some(TensorFile::Png) => {
@@ -54,31 +54,6 @@ pub fn save_tensor(path: &Path, name: &str, tensor: &Tensor) -> Result<(), Strin
             files::replace(path, |to| to.write_all(&png)).map_err(|error| fail(&error))
         }
     }
-}
-
-fn npy_header(tensor: &Tensor) -> Result<Vec<u8>, String> {
-    let descr = match tensor.dtype() {
-        DType::F32 => "<f4",
-        DType::F64 => "<f8",
-        DType::F16 => "<f2",
-        DType::I32 => "<i4",
-        DType::I64 => "<i8",
-        DType::U8 => "|u1",
-        DType::Bool => "|b1",
-        DType::Bf16 => return Err("NumPy has no bf16".to_string()),
-    };
-    let sizes: String = tensor.shape().iter().map(|size| format!("{size}, ")).collect();
-    let mut dict =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}), }}", sizes.trim_end());
-    // Ten bytes before it, a newline at its end, and all of it a multiple of 64.
-    let whole = (10 + dict.len() + 1).next_multiple_of(64);
-    dict.push_str(&" ".repeat(whole - 11 - dict.len()));
-    dict.push('\n');
-    let mut header = b"\x93NUMPY\x01\x00".to_vec();
-    let length = u16::try_from(dict.len()).map_err(|_| "it has too many axes".to_string())?;
-    header.extend(length.to_le_bytes());
-    header.extend(dict.bytes());
-    Ok(header)
 }
 
 fn png(tensor: &Tensor) -> Result<Vec<u8>, String> {
@@ -154,19 +129,6 @@ mod tests {
         assert!(super::png(&Tensor::zeros(DType::F32, &[2, 3])).is_err());
         assert!(super::png(&Tensor::zeros(DType::F32, &[2, 4, 4, 3])).is_err());
         assert!(super::png(&Tensor::zeros(DType::I32, &[4, 4, 3])).is_err());
-    }
-
-    #[test]
-    fn headers_of_numpy_are_whole_lines_of_64() {
-        for shape in [&[][..], &[5], &[2, 300, 4]] {
-            let header = npy_header(&Tensor::zeros(DType::F64, shape)).unwrap();
-            assert_eq!((header.len() % 64, header.last()), (0, Some(&b'\n')));
-            let text = String::from_utf8_lossy(&header[10..]).into_owned();
-            assert!(text.contains("'<f8'"), "{text}");
-        }
-        let text = npy_header(&Tensor::zeros(DType::U8, &[5])).unwrap();
-        assert!(String::from_utf8_lossy(&text).contains("'shape': (5,), }"));
-        assert!(npy_header(&Tensor::zeros(DType::Bf16, &[1])).is_err());
     }
 
     #[test]

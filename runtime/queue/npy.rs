@@ -246,9 +246,19 @@ mod tests {
     fn what_is_written_is_read() {
         for shape in [vec![], vec![5], vec![2, 3, 40_000_000]] {
             let head = written_head(DType::F32, &shape).unwrap();
-            assert_eq!(head.len() % 64, 0);
+            assert_eq!((head.len() % 64, head.last()), (0, Some(&b'\n')));
             let found = super::head(&mut &head[4..]).unwrap_or_else(|_| panic!("it is a head"));
             assert_eq!((found.element, found.sizes, found.fortran), (Element::F32, shape, false));
         }
+    }
+
+    #[test]
+    fn heads_are_written_as_numpy_writes_them() {
+        let text = |dtype, shape| String::from_utf8_lossy(&written_head(dtype, shape).unwrap()).into_owned();
+        assert!(text(DType::U8, &[5]).contains("'shape': (5,), }"));
+        for shape in [&[][..], &[5], &[2, 300, 4]] {
+            assert!(text(DType::F64, shape).contains("'<f8'"), "{}", text(DType::F64, shape));
+        }
+        assert_eq!(written_head(DType::Bf16, &[1]), None);
     }
 }
