@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use strata::run::Run;
-use strata::types::DType;
 use strata_runtime::queue::{
-    Arithmetic, ArrayField, CsvField, JsonField, Longer, Origin, PictureContent, PictureStep, Recipe, Source,
-    Stage, StageKind, inspect_csv, inspect_npz, inspect_parquet,
+    Arithmetic, ArrayField, CsvField, JsonField, Longer, PictureContent, PictureStep, Recipe, Source, Stage,
+    StageKind, inspect_csv, inspect_npz, inspect_parquet,
 };
 
 use crate::messages::Failure;
@@ -37,16 +36,6 @@ fn kind(file: &str) -> Kind {
         Some("json" | "jsonl" | "ndjson") => Kind::Json,
         Some(_) | None => Kind::Other,
     }
-}
-
-/// One input that is needed, as the feed makes it.
-struct Wanted {
-    name: String,
-    shape: Vec<usize>,
-    dtype: DType,
-    arithmetic: Vec<(Arithmetic, f64)>,
-    classes: Option<u64>,
-    origin: Origin,
 }
 
 /// What the run is fed with, from other files and without what a prediction does not need. `option` is what the files
@@ -123,7 +112,7 @@ fn numbers(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Re
         Kind::Csv => columns(only, feed, needed, wanted, false),
         Kind::Parquet => columns(only, feed, needed, wanted, true),
         Kind::Npz => npz(only, wanted),
-        Kind::Json => Ok(Source::Json { path: only.into(), fields: json(wanted), origin: 0 }),
+        Kind::Json => Ok(Source::Json { path: only.into(), fields: wanted, origin: 0 }),
         Kind::Array => arrays(files, wanted, option),
         Kind::Other => match feed {
             Source::Csv { .. } => columns(only, feed, needed, wanted, false),
@@ -140,52 +129,29 @@ fn numbers(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Re
     }
 }
 
-/// The inputs that are needed, in the order of the model's.
-fn wanted(feed: &Source, needed: &[&str]) -> Vec<Wanted> {
-    let all: Vec<Wanted> = match feed {
+/// The inputs that are needed, as the feed makes them and in its order.
+fn wanted(feed: &Source, needed: &[&str]) -> Vec<JsonField> {
+    let of = |name: &str, shape: &[usize], dtype, arithmetic: &[(Arithmetic, f64)], classes, origin| {
+        let (shape, arithmetic) = (shape.to_vec(), arithmetic.to_vec());
+        JsonField { name: name.to_string(), shape, dtype, arithmetic, classes, origin }
+    };
+    let all: Vec<JsonField> = match feed {
         Source::Csv { fields, .. } | Source::Parquet { fields, .. } => fields
             .iter()
-            .map(|f| Wanted {
-                name: f.name.clone(),
-                shape: f.shape.clone(),
-                dtype: f.dtype,
-                arithmetic: f.arithmetic.clone(),
-                classes: f.classes,
-                origin: f.origin,
-            })
+            .map(|f| of(&f.name, &f.shape, f.dtype, &f.arithmetic, f.classes, f.origin))
             .collect(),
         Source::Arrays { fields } => fields
             .iter()
-            .map(|f| Wanted {
-                name: f.name.clone(),
-                shape: f.shape.clone(),
-                dtype: f.dtype,
-                arithmetic: f.arithmetic.clone(),
-                classes: f.classes,
-                origin: f.origin,
-            })
+            .map(|f| of(&f.name, &f.shape, f.dtype, &f.arithmetic, f.classes, f.origin))
             .collect(),
-        Source::Json { fields, .. } => fields
-            .iter()
-            .map(|f| Wanted {
-                name: f.name.clone(),
-                shape: f.shape.clone(),
-                dtype: f.dtype,
-                arithmetic: f.arithmetic.clone(),
-                classes: f.classes,
-                origin: f.origin,
-            })
-            .collect(),
+        Source::Json { fields, .. } => fields.clone(),
         Source::Pictures { fields, .. } => fields
             .iter()
-            .map(|f| {
-                let (shape, arithmetic, classes) = match &f.content {
-                    PictureContent::Pixels { shape, arithmetic } => {
-                        (shape.to_vec(), arithmetic.clone(), None)
-                    }
-                    PictureContent::Folder { classes } => (Vec::new(), Vec::new(), *classes),
-                };
-                Wanted { name: f.name.clone(), shape, dtype: f.dtype, arithmetic, classes, origin: f.origin }
+            .map(|f| match &f.content {
+                PictureContent::Pixels { shape, arithmetic } => {
+                    of(&f.name, shape, f.dtype, arithmetic, None, f.origin)
+                }
+                PictureContent::Folder { classes } => of(&f.name, &[], f.dtype, &[], *classes, f.origin),
             })
             .collect(),
         Source::Text { .. } | Source::Nothing => Vec::new(),
@@ -198,7 +164,7 @@ fn columns(
     file: &str,
     feed: &Source,
     needed: &[&str],
-    wanted: Vec<Wanted>,
+    wanted: Vec<JsonField>,
     parquet: bool,
 ) -> Result<Source, Failure> {
     let path = PathBuf::from(file);
@@ -225,7 +191,7 @@ fn columns(
     }
     let facts = if parquet { inspect_parquet(&path, 0) } else { inspect_csv(&path, None, 0) };
     let facts = facts.map_err(|e| Failure::Message(e.to_string()))?;
-    let width = |field: &Wanted| field.shape.iter().product::<usize>();
+    let width = |field: &JsonField| field.shape.iter().product::<usize>();
     let total: usize = wanted.iter().map(width).sum();
     if facts.columns.len() != total {
         let parts: Vec<String> = wanted.iter().map(|f| format!("{} of `{}`", width(f), f.name)).collect();
@@ -239,27 +205,19 @@ fn columns(
     let fields = wanted.into_iter().map(|field| {
         let columns = next..next + width(&field);
         next = columns.end;
-        let Wanted { name, shape, dtype, arithmetic, classes, origin } = field;
+        let JsonField { name, shape, dtype, arithmetic, classes, origin } = field;
         CsvField { name, columns, shape, dtype, arithmetic, classes, origin }
     });
     Ok(source(None, fields.collect(), 0))
 }
 
-fn json(wanted: Vec<Wanted>) -> Vec<JsonField> {
-    let field = |wanted: Wanted| {
-        let Wanted { name, shape, dtype, arithmetic, classes, origin } = wanted;
-        JsonField { name, shape, dtype, arithmetic, classes, origin }
-    };
-    wanted.into_iter().map(field).collect()
-}
-
-fn array(wanted: Wanted, path: PathBuf, member: Option<String>) -> ArrayField {
-    let Wanted { name, shape, dtype, arithmetic, classes, origin } = wanted;
+fn array(wanted: JsonField, path: PathBuf, member: Option<String>) -> ArrayField {
+    let JsonField { name, shape, dtype, arithmetic, classes, origin } = wanted;
     ArrayField { name, path, member, shape, dtype, arithmetic, classes, origin }
 }
 
 /// A file for each input: `image=a.npy`, or without a name where there is only one.
-fn arrays(files: &[String], wanted: Vec<Wanted>, option: &str) -> Result<Source, Failure> {
+fn arrays(files: &[String], wanted: Vec<JsonField>, option: &str) -> Result<Source, Failure> {
     let single = (wanted.len() == 1 && files.len() == 1).then(|| files[0].clone());
     let mut fields = Vec::new();
     for field in wanted {
@@ -275,13 +233,13 @@ fn arrays(files: &[String], wanted: Vec<Wanted>, option: &str) -> Result<Source,
 }
 
 /// An archive's arrays by the names of the inputs; of a single one the name does not matter.
-fn npz(file: &str, wanted: Vec<Wanted>) -> Result<Source, Failure> {
+fn npz(file: &str, wanted: Vec<JsonField>) -> Result<Source, Failure> {
     let facts = inspect_npz(Path::new(file), 0).map_err(|e| Failure::Message(e.to_string()))?;
     let lone = match (wanted.as_slice(), facts.arrays.as_slice()) {
         ([_], [(name, _)]) => Some(name.clone()),
         _ => None,
     };
-    let member = |field: &Wanted| lone.clone().unwrap_or_else(|| field.name.clone());
+    let member = |field: &JsonField| lone.clone().unwrap_or_else(|| field.name.clone());
     let fields = wanted.into_iter().map(|field| {
         let member = member(&field);
         array(field, file.into(), Some(member))
