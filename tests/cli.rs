@@ -448,7 +448,10 @@ fn what_is_generated_is_held_against_the_data() {
     assert!(exact > 0 && exact < all, "{exact} of {all}: a test that cannot tell right from wrong");
     let from = ["generate", "pairs.model", "--params", params, "--from", "new.txt"];
     fs::write(folder.path().join("new.txt"), "ab\nba\n").unwrap();
-    assert_eq!(strata(folder.path(), &from).good().out.lines().count(), 2);
+    let made = strata(folder.path(), &from).good().out;
+    assert_eq!(made.lines().count(), 2);
+    let named = [&from[..5], &["source=new.txt"]].concat();
+    assert_eq!(strata(folder.path(), &named).good().out, made);
     let begun = strata(folder.path(), &[&from[..], &["--prefix", "az"]].concat()).good();
     assert!(begun.out.lines().all(|line| line.starts_with("aUNKNOWN")), "{}", begun.out);
     assert!(begun.err.contains("1 token of the prefix"), "{}", begun.err);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use strata_runtime::DType;
 use strata_runtime::queue::npy_head;
-use support::{root, run_folder, strata, tensors, tiny, tiny_csv};
+use support::{TINY, root, run_folder, strata, tensors, tiny, tiny_csv};
 
 /// The inputs of the tiny model's examples.
 fn rows() -> Vec<Vec<f32>> {
@@ -60,7 +60,8 @@ fn predictions_do_not_depend_on_the_kind_of_file() {
     fs::write(file("new.json"), format!("[{}]", listed.join(",\n"))).unwrap();
     let expected = predict(&["new.csv"]).good().out;
     assert_eq!(expected.lines().count(), 151);
-    for name in ["new.npy", "x=new.npy", "new.json", "new.jsonl"] {
+    let named = ["x=new.npy", "x=new.json", "x=new.jsonl", "x=new.csv"];
+    for name in ["new.npy", "new.json", "new.jsonl"].into_iter().chain(named) {
         assert_eq!(predict(&[name]).good().out, expected, "{name}");
     }
     // And out again, in every form.
@@ -140,9 +141,40 @@ fn archives_of_numpy_train_and_feed_predictions() {
     };
     fs::write(folder.path().join("b.csv"), "0,0.5\n1,1.5\n2,2.5\n3,3.5\n").unwrap();
     assert_eq!(predict("flowers.npz"), predict("b.csv"));
+    assert_eq!(predict("size=flowers.npz"), predict("b.csv"));
     fs::write(folder.path().join("c.csv"), "0,0.5,7\n").unwrap();
     let args = ["predict", "a.model", "--params", &params, "--data", "c.csv"];
     strata(folder.path(), &args).bad(&["c.csv", "2 of `size`", "found 3 columns"]);
+}
+
+#[test]
+fn a_file_of_one_input_is_not_one_of_all() {
+    let two = TINY.replace("input x: f32[batch, 4]", "input x: f32[batch, 2]\n  input z: f32[batch, 2]");
+    let two = two.replace("= x |> dense", "= concat(x, z) |> dense");
+    let two = two.replace("x: columns(0..4)", "x: columns(0..2), z: columns(2..4)");
+    let folder = tiny();
+    fs::write(folder.path().join("tiny.model"), two).unwrap();
+    strata(folder.path(), &["train", "tiny.model", "--quiet", "--steps", "20"]).good();
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    let predict = |files: &[&str]| {
+        let files = files.iter().flat_map(|file| ["--data", file]);
+        let all = ["predict", "tiny.model", "--params", &params].into_iter().chain(files);
+        strata(folder.path(), &all.collect::<Vec<_>>())
+    };
+    let expected = predict(&["tiny.csv"]).good().out;
+    let half = |at: usize| npy(&[150, 2], rows().into_iter().flat_map(|row| [row[at], row[at + 1]]));
+    fs::write(folder.path().join("x.npy"), half(0)).unwrap();
+    fs::write(folder.path().join("z.npy"), half(2)).unwrap();
+    assert_eq!(predict(&["z=z.npy", "x=x.npy"]).good().out, expected);
+    for (files, missing) in [(["x=x.npy"], "z"), (["z=tiny.csv"], "x"), (["x.npy"], "x")] {
+        let done = predict(&files);
+        assert_eq!(done.code, Some(2), "{files:?}");
+        assert!(
+            done.says(&format!("no file for the input `{missing}`: --data {missing}=FILE")),
+            "{}",
+            done.err
+        );
+    }
 }
 
 /// A spec over two folders of pictures.
@@ -285,6 +317,7 @@ fn predictions_of_pictures_name_their_files() {
     assert!(lines[1].starts_with("photos/coloured/0plain.png,"), "{}", lines[1]);
     assert_eq!(predict("photos/coloured/0plain.png").good().out.lines().nth(1), Some(lines[1]));
     assert_eq!(predict("photos").good().out, all);
+    assert_eq!(predict("image=photos").good().out, all);
     fs::write(folder.path().join("new.npy"), npy(&[1, 16, 16, 3], (0..768).map(|n| n as f32))).unwrap();
     assert_eq!(predict("new.npy").code, Some(2));
     predict("nowhere").bad(&["nowhere: no such file"]);

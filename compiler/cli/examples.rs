@@ -91,15 +91,26 @@ fn pictures(stages: &[Stage]) -> Vec<Stage> {
     stages.iter().filter_map(step).collect()
 }
 
+/// The file that holds all fields, if there is one. `NAME=` may stand before it where there is no other field.
+fn of_all<'a>(files: &'a [String], fields: &[&str]) -> Option<&'a str> {
+    let [file] = files else { return None };
+    let named = fields.iter().find_map(|name| file.strip_prefix(name)?.strip_prefix('='));
+    match (named, fields) {
+        (None, _) => Some(file),
+        (Some(file), [_]) => Some(file),
+        (Some(_), _) => None,
+    }
+}
+
 /// A text, read as the feed reads its own.
 fn text(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Result<Source, Failure> {
     let mut source = feed.clone();
     if let Source::Text { path, fields, .. } = &mut source {
         fields.retain(|field| needed.contains(&field.name.as_str()));
-        match files {
-            [file] => *path = PathBuf::from(file),
-            [] | [..] => return Err(Failure::Usage(format!("expected one text: {option} FILE"))),
-        }
+        let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+        let file = of_all(files, &names);
+        let file = file.ok_or_else(|| Failure::Usage(format!("expected one text: {option} FILE")))?;
+        *path = PathBuf::from(file);
     }
     Ok(source)
 }
@@ -107,7 +118,8 @@ fn text(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Resul
 /// Numbers, from whatever the file holds them in.
 fn numbers(files: &[String], feed: &Source, needed: &[&str], option: &str) -> Result<Source, Failure> {
     let wanted = wanted(feed, needed);
-    let [only] = files else { return arrays(files, wanted, option) };
+    let names: Vec<&str> = wanted.iter().map(|field| field.name.as_str()).collect();
+    let Some(only) = of_all(files, &names) else { return arrays(files, wanted, option) };
     match kind(only) {
         Kind::Csv => columns(only, feed, needed, wanted, false),
         Kind::Parquet => columns(only, feed, needed, wanted, true),
