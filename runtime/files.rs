@@ -16,10 +16,13 @@ const PART: &str = ".part";
 ///
 /// # Errors
 /// What the system or `write` says; also if `path` is there and not a regular file.
-pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub fn replace<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     let path = match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => {
-            return Err(io::Error::other("expected a file, found a folder or a device"));
+            return Err(io::Error::other("expected a file, found a folder or a device").into());
         }
         Ok(_) => fs::canonicalize(path)?,
         Err(_) => path.to_path_buf(),
@@ -31,16 +34,19 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     };
     clear_aside(folder, name);
     let aside = folder.join(name_aside(name));
-    let done = write_aside(&aside, write).and_then(|()| fs::rename(&aside, &path));
+    let done = write_aside(&aside, write).and_then(|()| Ok(fs::rename(&aside, &path)?));
     if done.is_err() {
         // The first failure is the one to tell; there may be nothing to remove.
         let _ = fs::remove_file(&aside);
         return done;
     }
-    settle(folder)
+    Ok(settle(folder)?)
 }
 
-fn write_aside(aside: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_aside<E: From<io::Error>>(
+    aside: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     let file = OpenOptions::new().write(true).create_new(true).open(aside)?;
     // Says that its writer lives. Where files cannot be locked, leftovers are not cleared either.
     let _ = file.try_lock();
@@ -48,7 +54,7 @@ fn write_aside(aside: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()
     write(&mut buffer)?;
     buffer.flush()?;
     drop(buffer);
-    file.sync_all()
+    Ok(file.sync_all()?)
 }
 
 /// Brings the folder's list of names to the disk, so that a rename survives a loss of power.
@@ -104,6 +110,10 @@ mod tests {
         names
     }
 
+    fn nothing(_: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
@@ -136,9 +146,9 @@ mod tests {
     #[test]
     fn only_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(replace(folder.path(), |_| Ok(())).is_err());
-        assert!(replace(Path::new("/"), |_| Ok(())).is_err());
-        assert!(replace(&folder.path().join("none/a"), |_| Ok(())).is_err());
+        assert!(replace(folder.path(), nothing).is_err());
+        assert!(replace(Path::new("/"), nothing).is_err());
+        assert!(replace(&folder.path().join("none/a"), nothing).is_err());
         assert!(names(folder.path()).is_empty());
     }
 
@@ -152,6 +162,6 @@ mod tests {
         replace(&link, |to| to.write_all(b"new")).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert!(replace(Path::new("/dev/null"), |_| Ok(())).is_err());
+        assert!(replace(Path::new("/dev/null"), nothing).is_err());
     }
 }

@@ -90,7 +90,8 @@ fn what_is_wrong_with_new_examples_is_said_and_leaves_no_file() {
         fs::write(folder.path().join(name), bytes).unwrap();
         let args = ["predict", "tiny.model", "--params", &params, "--data", name, "--out", "out.npy"];
         strata(folder.path(), &args).bad(words);
-        assert!(!folder.path().join("out.npy").exists() && !folder.path().join("out.npy.part").exists());
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(!left.into_iter().any(|name| name.to_string_lossy().contains("out.npy")), "{name}");
     };
     wrong("a.npy", &npy(&[2, 5], (0..10).map(|n| n as f32)), &["a.npy", "4 elements", "found 5"]);
     wrong("a.npy", &npy(&[2, 4], (0..7).map(|n| n as f32)), &["a.npy", "promises 32", "cut short"]);
@@ -110,6 +111,35 @@ fn what_is_wrong_with_new_examples_is_said_and_leaves_no_file() {
     wrong("a.csv", b"1,2\n", &["a.csv", "column"]);
     let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     wrong("a.json", nested.as_bytes(), &["a.json", "recursion limit"]);
+}
+
+#[test]
+fn results_take_the_place_of_the_file_they_are_to_be_and_of_no_other() {
+    let (folder, params) = trained();
+    let file = |name: &str| folder.path().join(name);
+    let predict = |out: &str| {
+        let args = ["predict", "tiny.model", "--params", &params, "--data", "tiny.csv", "--out", out];
+        strata(folder.path(), &args)
+    };
+    fs::write(file("a.csv.part"), "mine").unwrap();
+    fs::write(file("a.csv"), "before").unwrap();
+    predict("a.csv").good();
+    assert_eq!(fs::read_to_string(file("a.csv")).unwrap().lines().count(), 151);
+    assert_eq!(fs::read_to_string(file("a.csv.part")).unwrap(), "mine");
+    fs::create_dir(file("folder.csv")).unwrap();
+    predict("folder.csv").bad(&["folder.csv: expected a file, found a folder"]);
+    assert_eq!(fs::read_dir(file("folder.csv")).unwrap().count(), 0);
+    predict("none/a.csv").bad(&["none/a.csv: "]);
+    #[cfg(unix)]
+    {
+        fs::write(file("far.csv"), "before").unwrap();
+        std::os::unix::fs::symlink("far.csv", file("link.csv")).unwrap();
+        predict("link.csv").good();
+        assert!(fs::symlink_metadata(file("link.csv")).unwrap().is_symlink());
+        assert_eq!(fs::read(file("far.csv")).unwrap(), fs::read(file("a.csv")).unwrap());
+    }
+    #[cfg(target_os = "linux")]
+    predict("/dev/full").bad(&["/dev/full: No space left"]);
 }
 
 /// A spec over the arrays of numpy's files.

@@ -11,7 +11,7 @@ use crate::eval::parameters;
 use crate::examples::recipe;
 use crate::front::SpecArgs;
 use crate::messages::{self, Failure, Format};
-use crate::results::{Form, Results};
+use crate::results::{self, Form, Results};
 use crate::{signal, train};
 
 /// Write down what a trained model says of new examples
@@ -64,27 +64,29 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let show = |error| train::wrong_data(&error, run, &spec, format);
     let input = Input::open(&recipe, run.seed).map_err(show)?;
     let form = Form::of(args.out.as_deref(), args.json)?;
-    let mut results = Results::open(args.out.as_deref(), form, &wanted[0], input.examples())?;
-    let mut done = 0;
-    for batch in input.pass().map_err(show)? {
-        let batch = batch.map_err(show)?;
-        let shapes = batch.shapes();
-        let made = match program.take().filter(|(made, _)| *made == shapes) {
-            Some((_, made)) => made,
-            None => machine.predictor(&shapes, &wanted).map_err(messages::machine)?,
-        };
-        let (_, made) = program.insert((shapes, made));
-        let outputs = machine
-            .carry_out(made, &batch, 0)
-            .map_err(|error| train::wrong_machine(error, run, &spec, format))?;
-        let files = input.files().and_then(|files| files.get(done..done + batch.examples));
-        results.batch(&outputs[0], files)?;
-        done += batch.examples;
-        if signal::asked() {
-            return Err(Failure::Interrupted);
+    results::write(args.out.as_deref(), |to| {
+        let mut results = Results::new(to, form, &wanted[0], input.examples());
+        let mut done = 0;
+        for batch in input.pass().map_err(show)? {
+            let batch = batch.map_err(show)?;
+            let shapes = batch.shapes();
+            let made = match program.take().filter(|(made, _)| *made == shapes) {
+                Some((_, made)) => made,
+                None => machine.predictor(&shapes, &wanted).map_err(messages::machine)?,
+            };
+            let (_, made) = program.insert((shapes, made));
+            let outputs = machine
+                .carry_out(made, &batch, 0)
+                .map_err(|error| train::wrong_machine(error, run, &spec, format))?;
+            let files = input.files().and_then(|files| files.get(done..done + batch.examples));
+            results.batch(&outputs[0], files)?;
+            done += batch.examples;
+            if signal::asked() {
+                return Err(Failure::Interrupted.into());
+            }
         }
-    }
-    results.finish()
+        Ok(())
+    })
 }
 
 /// The binding to write.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use strata::types::DType;
 use strata_runtime::Tensor;
+use strata_runtime::files::replace;
 use strata_runtime::queue::npy_head;
 
 use crate::messages::Failure;
@@ -20,10 +21,10 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form that a file's name says; `json` asks for JSON where it says nothing.
+    /// The form that a file's name says, where `json` does not ask for JSON; csv if neither says anything.
     ///
     /// # Errors
-    /// JSON asked for in a file that is not called so; numbers as bytes for a terminal to show.
+    /// `.npy` and JSON at once.
     pub fn of(out: Option<&Path>, json: bool) -> Result<Form, Failure> {
         let ending = out.and_then(Path::extension).map(|e| e.to_string_lossy().to_ascii_lowercase());
         match (ending.as_deref(), json) {
@@ -37,49 +38,80 @@ impl Form {
     }
 }
 
-/// Where results go.
-pub struct Results {
+/// Results on their way to a file, or to the standard output.
+pub struct Results<'a> {
     form: Form,
     /// The binding that is written.
-    name: String,
-    to: BufWriter<Box<dyn Write>>,
-    /// A file that is not whole yet, and what it will be called.
-    unfinished: Option<(PathBuf, PathBuf)>,
+    name: &'a str,
+    to: &'a mut dyn Write,
     /// Examples to come in all.
     examples: usize,
     /// The shape of one example's result, once there was one.
     shape: Option<Vec<usize>>,
 }
 
-impl Results {
-    /// Opens a file, or the standard output.
-    ///
-    /// # Errors
-    /// A file that cannot be made.
-    pub fn open(out: Option<&Path>, form: Form, name: &str, examples: usize) -> Result<Results, Failure> {
-        let (to, unfinished): (Box<dyn Write>, _) = match out {
-            None => (Box::new(io::stdout().lock()), None),
-            // A device or a pipe is written to as it is.
-            Some(path) if fs::metadata(path).is_ok_and(|about| !about.is_file()) => {
-                (Box::new(File::create(path).map_err(|e| failed(path, &e))?), None)
-            }
-            Some(path) => {
-                let mut part = path.as_os_str().to_os_string();
-                part.push(".part");
-                let part = PathBuf::from(part);
-                let file = File::create(&part).map_err(|e| failed(path, &e))?;
-                (Box::new(file), Some((part, path.to_path_buf())))
-            }
-        };
-        let (to, name) = (BufWriter::new(to), name.to_string());
-        Ok(Results { form, name, to, unfinished, examples, shape: None })
+/// What keeps results from being written.
+pub enum Trouble {
+    /// The system, at what is written to.
+    Write(io::Error),
+    /// Whatever else.
+    Other(Failure),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Write(error)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Other(failure)
+    }
+}
+
+/// Opens a file, or the standard output, for what `fill` writes. A file is there once all was written, and else as it was.
+///
+/// # Errors
+/// What the system says; what `fill` does.
+pub fn write(
+    out: Option<&Path>,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), Trouble>,
+) -> Result<(), Failure> {
+    let done = match out {
+        None => whole(io::stdout().lock(), fill),
+        // A device or a pipe is written to as it is.
+        Some(path) if fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir()) => {
+            File::create(path).map_err(Trouble::Write).and_then(|file| whole(file, fill))
+        }
+        Some(path) => replace(path, fill),
+    };
+    done.map_err(|trouble| match (trouble, out) {
+        (Trouble::Other(failure), _) => failure,
+        (Trouble::Write(error), Some(path)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Failure::Message(format!("{}: {error}", path.display()))
+        }
+        (Trouble::Write(error), _) => error.into(),
+    })
+}
+
+fn whole(to: impl Write, fill: impl FnOnce(&mut dyn Write) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let mut to = BufWriter::new(to);
+    fill(&mut to)?;
+    Ok(to.flush()?)
+}
+
+impl<'a> Results<'a> {
+    /// Results of so many examples, all of the binding `name`.
+    pub fn new(to: &'a mut dyn Write, form: Form, name: &'a str, examples: usize) -> Results<'a> {
+        Results { form, name, to, examples, shape: None }
     }
 
     /// Writes the results of some examples; `files` names their files, where each has its own.
     ///
     /// # Errors
     /// What the system says; results that change their shape from batch to batch, which an array cannot hold.
-    pub fn batch(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Failure> {
+    pub fn batch(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Trouble> {
         let shape = output.shape().get(1..).unwrap_or_default();
         let first = self.shape.is_none();
         match &self.shape {
@@ -88,7 +120,7 @@ impl Results {
                     "`{}` is {shape:?} here and was {before:?} before: write it as JSON, with --json",
                     self.name
                 );
-                return Err(Failure::Message(text));
+                return Err(Failure::Message(text).into());
             }
             Some(_) => {}
             None => self.shape = Some(shape.to_vec()),
@@ -96,7 +128,7 @@ impl Results {
         match self.form {
             Form::Csv => {
                 if first {
-                    writeln!(self.to, "{}", header(&self.name, output, files.is_some()))?;
+                    writeln!(self.to, "{}", header(self.name, output, files.is_some()))?;
                 }
                 self.csv(output, files)
             }
@@ -105,23 +137,7 @@ impl Results {
         }
     }
 
-    /// Says that this was all.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn finish(mut self) -> Result<(), Failure> {
-        self.to.flush()?;
-        if let Some((part, path)) = self.unfinished.take() {
-            fs::rename(&part, &path).map_err(|e| {
-                // It is of no use under that name.
-                let _ = fs::remove_file(&part);
-                failed(&path, &e)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn csv(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Failure> {
+    fn csv(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Trouble> {
         let numbers = strata::machine::numbers(output);
         let width = width(output);
         for row in 0..output.shape().first().copied().unwrap_or(0) {
@@ -134,12 +150,12 @@ impl Results {
         Ok(())
     }
 
-    fn json(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Failure> {
+    fn json(&mut self, output: &Tensor, files: Option<&[PathBuf]>) -> Result<(), Trouble> {
         let numbers = strata::machine::numbers(output);
         let width = width(output);
         for row in 0..output.shape().first().copied().unwrap_or(0) {
             let values = &numbers[row * width..(row + 1) * width];
-            let mut line = json!({ self.name.as_str(): values });
+            let mut line = json!({ self.name: values });
             if let Some(map) = line.as_object_mut() {
                 if has_largest(output) {
                     map.insert(format!("{}_largest", self.name), json!(largest(values)));
@@ -153,7 +169,7 @@ impl Results {
         Ok(())
     }
 
-    fn npy(&mut self, output: &Tensor, first: bool) -> Result<(), Failure> {
+    fn npy(&mut self, output: &Tensor, first: bool) -> Result<(), Trouble> {
         // The format has no name for bf16; every one of them is an f32.
         let dtype = if output.dtype() == DType::Bf16 { DType::F32 } else { output.dtype() };
         if first {
@@ -172,19 +188,6 @@ impl Results {
         }
         Ok(())
     }
-}
-
-impl Drop for Results {
-    fn drop(&mut self) {
-        if let Some((part, _)) = &self.unfinished {
-            // Something else went wrong, and is told of.
-            let _ = fs::remove_file(part);
-        }
-    }
-}
-
-fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::Message(format!("{}: {error}", path.display()))
 }
 
 /// Numbers of one example.
