@@ -48,6 +48,39 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn a_run_that_is_not_there_is_never_passed_over() {
+    let folder = tiny();
+    let params = ["--params", "none.safetensors"];
+    for (command, more) in [
+        ("check", &[][..]),
+        ("check", &["--json"]),
+        ("compile", &["--emit", "ast"]),
+        ("compile", &["--emit", "model"]),
+        ("train", &[]),
+        ("bench", &[]),
+        ("eval", &params),
+        ("generate", &params),
+        ("predict", &[&params[..], &["--data", "tiny.csv"]].concat()),
+    ] {
+        let done = strata(folder.path(), &[&[command, "tiny.model", "--run", "tune"], more].concat());
+        assert_eq!(done.code, Some(2), "{command}: {}", done.err);
+        let told = "--run tune: the spec has no `train` block `tune`; there is Tiny";
+        assert!(done.says(told), "{command}: {}", done.err);
+        let near = strata(folder.path(), &[&[command, "tiny.model", "--run", "Tiney"], more].concat());
+        assert!(near.says("did you mean `Tiny`?"), "{command}: {}", near.err);
+    }
+    strata(folder.path(), &["check", "tiny.model", "--run", "Tiny"]).good();
+    // What is wrong with the spec comes first: the block may be in what could not be read.
+    let text = TINY.replace("train Tiny {", "train Tiny { }}");
+    fs::write(folder.path().join("tiny.model"), text).unwrap();
+    for format in [&["--json"][..], &[]] {
+        let done =
+            strata(folder.path(), &[&["check", "tiny.model", "--run", "tune"], format].concat()).bad(&[]);
+        assert!(!done.says("--run"), "{}", done.err);
+    }
+}
+
+#[test]
 fn check_says_everything_in_every_format() {
     let folder = tiny();
     let out = strata(folder.path(), &["check", "tiny.model"]).good().out;

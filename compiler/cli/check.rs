@@ -58,13 +58,14 @@ fn check(spec: &SpecArgs, data: &DataArgs, format: Format) -> Result<(), Failure
 
 fn check_json(spec: &SpecArgs, data: &DataArgs) -> Result<(), Failure> {
     let analysis = spec.analyse(data);
-    spec.asks_for_what_is_there(&analysis.loaded)?;
     let mut out = io::stdout().lock();
     for diagnostic in &analysis.diagnostics {
         writeln!(out, "{}", as_json(diagnostic, &analysis.loaded.sources))?;
     }
-    let wrong = analysis.diagnostics.iter().any(|d| d.severity == Severity::Error);
-    if wrong { Err(Failure::Shown) } else { Ok(()) }
+    if analysis.diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        return Err(Failure::Shown);
+    }
+    spec.asks_for_what_is_there(&analysis.loaded)
 }
 
 fn as_json(diagnostic: &Diagnostic, sources: &Sources) -> serde_json::Value {

@@ -122,45 +122,31 @@ impl SpecArgs {
         self.shown(self.analyse_with(&settings, facts), format)
     }
 
-    /// Makes sure that there is the model and are the parameters that the command line names.
+    /// Makes sure that the model, the run and the parameters are there that the command line names.
     ///
     /// # Errors
-    /// [`Failure::Usage`] if there are not. A file that is missing may have them.
+    /// [`Failure::Usage`] if they are not. A file that is missing may have them.
     pub fn asks_for_what_is_there(&self, loaded: &Loaded) -> Result<(), Failure> {
         if loaded.incomplete {
             return Ok(());
         }
-        let items = loaded.files.iter().flat_map(|file| &file.items);
-        let models: Vec<&Definition> = items
-            .filter_map(|item| match item {
-                Item::Model(model) => Some(model),
-                Item::Layer(_)
-                | Item::Use(_)
-                | Item::Devices(_)
-                | Item::Place(_)
-                | Item::Replicas(_)
-                | Item::Names(_)
-                | Item::Data(_)
-                | Item::Train(_)
-                | Item::Bad(_) => None,
-            })
-            .collect();
-        let mut names = models.iter().filter_map(|model| model.name.as_ref()).map(|name| name.text.as_str());
-        if let Some(wanted) = &self.model
-            && !names.any(|name| name == wanted)
-        {
-            return Err(Failure::Usage(format!("--model {wanted}: the spec has no model `{wanted}`")));
+        let items = || loaded.files.iter().flat_map(|file| &file.items);
+        let models: Vec<&Definition> = items().filter_map(model).collect();
+        let names = models.iter().filter_map(|model| model.name.as_ref()).map(|name| name.text.as_str());
+        if let Some(wanted) = &self.model {
+            is_there(wanted, &names.collect::<Vec<_>>(), ("model", "--model"))?;
+        }
+        if let Some(wanted) = &self.run {
+            is_there(wanted, &items().filter_map(run_name).collect::<Vec<_>>(), RUN)?;
         }
         let params: Vec<&str> =
             models.iter().flat_map(|model| &model.params).map(|param| param.name.text.as_str()).collect();
         let Some((name, _)) = self.set.iter().find(|(name, _)| !params.contains(&name.as_str())) else {
             return Ok(());
         };
-        let there = match (did_you_mean(name, params.iter().copied()), &params[..]) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, []) => "no model here has parameters: `model Name(units: axis = 64) { … }`".to_string(),
-            (None, all) => format!("there is {}", all.join(", ")),
-        };
+        let there = what_there_is(name, &params).unwrap_or_else(|| {
+            "no model here has parameters: `model Name(units: axis = 64) { … }`".to_string()
+        });
         Err(Failure::Usage(format!("--set {name}: no model here has a parameter `{name}`; {there}")))
     }
 
@@ -178,6 +164,58 @@ impl SpecArgs {
 /// Whether variables begin with what is in it.
 fn is_start(key: &SourceKey) -> bool {
     matches!(key.format, DataFormat::Weights | DataFormat::Picture)
+}
+
+/// What a run is called in messages, and the option that chooses one.
+const RUN: (&str, &str) = ("`train` block", "--run");
+
+fn model(item: &Item) -> Option<&Definition> {
+    match item {
+        Item::Model(model) => Some(model),
+        Item::Layer(_)
+        | Item::Use(_)
+        | Item::Devices(_)
+        | Item::Place(_)
+        | Item::Replicas(_)
+        | Item::Names(_)
+        | Item::Data(_)
+        | Item::Train(_)
+        | Item::Bad(_) => None,
+    }
+}
+
+/// What a `train` block is called: its `as` name, or else its model's.
+fn run_name(item: &Item) -> Option<&str> {
+    match item {
+        Item::Train(train) => train.name.as_ref().or(train.model.as_ref()).map(|name| name.text.as_str()),
+        Item::Model(_)
+        | Item::Layer(_)
+        | Item::Use(_)
+        | Item::Devices(_)
+        | Item::Place(_)
+        | Item::Replicas(_)
+        | Item::Names(_)
+        | Item::Data(_)
+        | Item::Bad(_) => None,
+    }
+}
+
+/// Makes sure that one of `all` is called `wanted`; in words what they are, and the option that chooses.
+fn is_there(wanted: &str, all: &[&str], (noun, option): (&str, &str)) -> Result<(), Failure> {
+    if all.contains(&wanted) {
+        return Ok(());
+    }
+    let there = what_there_is(wanted, all).unwrap_or_else(|| "it has none at all".to_string());
+    Err(Failure::Usage(format!("{option} {wanted}: the spec has no {noun} `{wanted}`; {there}")))
+}
+
+/// The name that may have been meant, or else all names; `None` where there is none.
+fn what_there_is(wanted: &str, all: &[&str]) -> Option<String> {
+    match (did_you_mean(wanted, all.iter().copied()), all) {
+        (Some(near), _) => Some(format!("did you mean `{near}`?")),
+        (None, []) => None,
+        (None, all) => Some(format!("there is {}", all.join(", "))),
+    }
 }
 
 /// What the command line and the environment bind.
@@ -203,16 +241,17 @@ impl Spec {
         if let (Some(model), true) = (&self.model, runs.is_empty()) {
             return Err(Failure::Usage(format!("the spec has no `train` block for a model `{model}`")));
         }
-        one(&runs, |run| &run.name, self.run.as_deref(), ("`train` block", "--run")).copied()
+        one(&runs, |run| &run.name, self.run.as_deref(), RUN).copied()
     }
 
     /// The model asked for: as it is trained, where it is.
     ///
     /// # Errors
-    /// None, or several to choose from.
+    /// None, or several to choose from; no such run.
     pub fn model(&self) -> Result<&Model, Failure> {
         match self.run() {
             Ok(run) => Ok(&run.model),
+            Err(failure) if self.run.is_some() => Err(failure),
             Err(_) => {
                 let all = &self.analysis.checked.models;
                 one(all, |model| &model.name, self.model.as_deref(), ("model", "--model"))
@@ -228,14 +267,16 @@ fn one<'a, T>(
     wanted: Option<&str>,
     (noun, option): (&str, &str),
 ) -> Result<&'a T, Failure> {
+    let names: Vec<&str> = all.iter().map(&name).collect();
+    if let Some(wanted) = wanted {
+        is_there(wanted, &names, (noun, option))?;
+    }
     let fitting: Vec<&T> =
         all.iter().filter(|item| wanted.is_none_or(|wanted| name(item) == wanted)).collect();
-    match (&fitting[..], wanted) {
-        ([only], _) => Ok(only),
-        ([], Some(wanted)) => Err(Failure::Usage(format!("the spec has no {noun} `{wanted}`"))),
-        ([], None) => Err(Failure::Usage(format!("the spec has no {noun}"))),
-        (several, _) => {
-            let names: Vec<&str> = several.iter().map(|item| name(item)).collect();
+    match &fitting[..] {
+        [only] => Ok(only),
+        [] => Err(Failure::Usage(format!("the spec has no {noun}"))),
+        _ => {
             let text =
                 format!("the spec has more than one {noun}: choose with {option} {}", names.join(" | "));
             Err(Failure::Usage(text))
