@@ -30,9 +30,15 @@ use crate::kernels::random::{Draw, stream_of};
 /// The files that a column's pictures lie in, and what becomes of their bytes.
 pub struct Files {
     paths: Arc<[PathBuf]>,
-    arithmetic: Vec<(Arithmetic, f64)>,
+    /// What each byte stands for.
+    numbers: Vec<f64>,
+    /// What becomes of each byte, where nothing is made white.
+    table: Table,
     origin: Origin,
 }
+
+/// The element that becomes of each byte: its first bytes, as many as an element has.
+type Table = Vec<Result<[u8; 8], Fault>>;
 
 /// Lists a folder; with `skip`, reads every picture once and leaves out those that cannot be read.
 ///
@@ -62,8 +68,10 @@ pub fn load(path: &Path, fields: &[PictureField], skip: bool, origin: Origin) ->
     for field in fields {
         let (shape, store) = match &field.content {
             PictureContent::Pixels { shape, arithmetic } => {
-                let (arithmetic, origin) = (arithmetic.clone(), field.origin);
-                (shape.to_vec(), Store::Pictures(Files { paths: Arc::clone(&paths), arithmetic, origin }))
+                let numbers = numbers(arithmetic);
+                let (paths, table) = (Arc::clone(&paths), table(&numbers, (0.0, 1.0), field.dtype));
+                let files = Files { paths, numbers, table, origin: field.origin };
+                (shape.to_vec(), Store::Pictures(files))
             }
             PictureContent::Folder { classes } => {
                 let conversion = Conversion { arithmetic: &[], dtype: field.dtype, classes: *classes };
@@ -202,7 +210,7 @@ impl Files {
                         pixels.flip();
                     }
                 }
-                PictureStep::Whiten => white = Some(pixels.spread(&self.numbers())),
+                PictureStep::Whiten => white = Some(pixels.spread(&self.numbers)),
             }
         }
         let found = [pixels.height, pixels.width, pixels.channels];
@@ -210,7 +218,8 @@ impl Files {
             let fault = Fault::PictureSize { expected: column.shape.clone(), found: found.to_vec() };
             return Err(DataError::in_file(self.origin, path, fault));
         }
-        let table = self.table(white, column.dtype);
+        let white = white.map(|white| table(&self.numbers, white, column.dtype));
+        let table = white.as_ref().unwrap_or(&self.table);
         let width = column.dtype.bytes();
         let mut bytes = Vec::with_capacity(pixels.bytes.len() * width);
         for byte in &pixels.bytes {
@@ -221,23 +230,22 @@ impl Files {
         }
         Ok(bytes)
     }
+}
 
-    /// What each byte stands for.
-    fn numbers(&self) -> Vec<f64> {
-        let calculate = |byte: u8| self.arithmetic.iter().fold(f64::from(byte), |x, (op, n)| op.apply(x, *n));
-        (0..=u8::MAX).map(calculate).collect()
-    }
+/// What each byte stands for.
+fn numbers(arithmetic: &[(Arithmetic, f64)]) -> Vec<f64> {
+    let calculate = |byte: u8| arithmetic.iter().fold(f64::from(byte), |x, (op, n)| op.apply(x, *n));
+    (0..=u8::MAX).map(calculate).collect()
+}
 
-    /// What becomes of each byte; `white` is taken away, and then divided by.
-    fn table(&self, white: Option<(f64, f64)>, dtype: DType) -> Vec<Result<[u8; 8], Fault>> {
-        let (mean, spread) = white.unwrap_or((0.0, 1.0));
-        let conversion = Conversion { arithmetic: &[], dtype, classes: None };
-        let element = |number: f64| {
-            let mut bytes = Vec::with_capacity(8);
-            conversion.append((number - mean) / spread, &mut bytes)?;
-            bytes.resize(8, 0);
-            Ok(bytes.try_into().unwrap_or_default())
-        };
-        self.numbers().into_iter().map(element).collect()
-    }
+/// What becomes of each byte, whose number `mean` is taken from before it is divided by `spread`.
+fn table(numbers: &[f64], (mean, spread): (f64, f64), dtype: DType) -> Table {
+    let conversion = Conversion { arithmetic: &[], dtype, classes: None };
+    let element = |number: &f64| {
+        let mut bytes = Vec::with_capacity(8);
+        conversion.append((number - mean) / spread, &mut bytes)?;
+        bytes.resize(8, 0);
+        Ok(bytes.try_into().unwrap_or_default())
+    };
+    numbers.iter().map(element).collect()
 }
