@@ -81,6 +81,22 @@ mod implementation {
 
     use super::{Fault, Pixels};
 
+    /// Bytes of pixels that a byte of a file can stand for: deflate packs 1032 to 1 at best, and a bit may choose a colour of
+    /// four bytes. No JPEG file comes near it.
+    const MOST: u128 = 1032 * 32;
+
+    /// Refuses a head that promises more than the file can hold, before there is room made for it.
+    fn can_hold(file: &[u8], height: usize, width: usize, channels: usize) -> Result<(), Fault> {
+        let promised = height as u128 * width as u128 * channels as u128;
+        if promised <= file.len() as u128 * MOST {
+            return Ok(());
+        }
+        let bytes = file.len();
+        let reason =
+            format!("it says that it has {height} × {width} pixels, which its {bytes} bytes cannot hold");
+        Err(Fault::PictureDamaged { reason })
+    }
+
     fn damaged(error: &impl ToString) -> Fault {
         Fault::PictureDamaged { reason: error.to_string() }
     }
@@ -95,10 +111,12 @@ mod implementation {
         decoder.decode_headers().map_err(|error| damaged(&error))?;
         let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
         let wanted = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
+        let channels = if grey { 1 } else { 3 };
         decoder.set_options(options.jpeg_set_out_colorspace(wanted));
-        let pixels = decoder.decode().map_err(|error| damaged(&error))?;
         let (width, height) = decoder.dimensions().unwrap_or_default();
-        whole(height, width, if grey { 1 } else { 3 }, pixels)
+        can_hold(bytes, height, width, channels)?;
+        let pixels = decoder.decode().map_err(|error| damaged(&error))?;
+        whole(height, width, channels, pixels)
     }
 
     /// Whether a JPEG file has the mark of its end. Marks are a byte 255 and one that says what follows: most often the
@@ -124,6 +142,9 @@ mod implementation {
         let mut decoder = Decoder::new(Cursor::new(bytes));
         decoder.set_transformations(Transformations::normalize_to_color8());
         let mut reader = decoder.read_info().map_err(|error| damaged(&error))?;
+        let (width, height) = reader.info().size();
+        let channels = reader.output_color_type().0.samples();
+        can_hold(bytes, height as usize, width as usize, channels)?;
         let size = reader.output_buffer_size().unwrap_or_default();
         let mut pixels = vec![0; size];
         let frame = reader.next_frame(&mut pixels).map_err(|error| damaged(&error))?;

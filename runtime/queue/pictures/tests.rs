@@ -98,6 +98,30 @@ fn a_picture_that_is_cut_short_is_an_error_and_one_that_is_altered_no_panic() {
     }
 }
 
+#[test]
+fn a_head_that_promises_more_than_the_file_can_hold_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("head");
+    let said = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        decode(&path, 3).unwrap_err().to_string()
+    };
+    let mut png = fs::read(sample("plain.png")).unwrap();
+    for (width, height) in [(40_000_u32, 40_000_u32), (1 << 20, 1 << 30)] {
+        png[16..20].copy_from_slice(&width.to_be_bytes());
+        png[20..24].copy_from_slice(&height.to_be_bytes());
+        let mut sum = flate2::Crc::new();
+        sum.update(&png[12..29]);
+        png[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+        let told = format!("it says that it has {height} × {width} pixels, which its {} bytes", png.len());
+        assert!(said(&png).contains(&told), "{}", said(&png));
+    }
+    let mut jpeg = fs::read(sample("plain.jpg")).unwrap();
+    let frame = jpeg.windows(2).position(|mark| mark == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
+    assert!(said(&jpeg).contains("16000 × 16000 pixels, which its"), "{}", said(&jpeg));
+}
+
 /// Pictures of 20 × 28 in two folders, some of them copies of the same.
 fn folders(pictures: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
