@@ -2,6 +2,7 @@
 
 use super::dataset::{Column, Dataset};
 use super::error::{DataError, Fault};
+use super::order::Order;
 use super::recipe::{Longer, Origin, Stage, StageKind};
 
 /// Which bucket each example goes to.
@@ -108,14 +109,9 @@ impl Buckets {
         &self.lengths[bucket as usize]
     }
 
-    /// The sizes that batches have, with their buckets, of the examples in `order`.
-    pub fn sizes(&self, order: &[usize], batch: usize) -> Vec<(u32, usize)> {
-        let mut counts = vec![0; self.lengths.len()];
-        order
-            .iter()
-            .filter_map(|example| self.bucket(*example))
-            .for_each(|bucket| counts[bucket as usize] += 1);
-        let sizes = counts.iter().zip(0..).flat_map(|(count, bucket)| {
+    /// The sizes that batches have, with their buckets.
+    pub fn sizes(&self, order: &Order, batch: usize) -> Vec<(u32, usize)> {
+        let sizes = self.counts(order).into_iter().zip(0..).flat_map(|(count, bucket)| {
             let whole = (count / batch > 0).then_some((bucket, batch));
             let rest = (count % batch > 0).then_some((bucket, count % batch));
             whole.into_iter().chain(rest)
@@ -123,14 +119,18 @@ impl Buckets {
         sizes.collect()
     }
 
-    /// Batches of an epoch of the examples in `order`.
-    pub fn batches(&self, order: &[usize], batch: usize) -> usize {
-        let mut counts = vec![0_usize; self.lengths.len()];
-        order
-            .iter()
-            .filter_map(|example| self.bucket(*example))
-            .for_each(|bucket| counts[bucket as usize] += 1);
-        counts.iter().map(|count| count.div_ceil(batch)).sum()
+    /// Batches of an epoch.
+    pub fn batches(&self, order: &Order, batch: usize) -> usize {
+        self.counts(order).iter().map(|count| count.div_ceil(batch)).sum()
+    }
+
+    /// Examples of an epoch in each bucket.
+    fn counts(&self, order: &Order) -> Vec<usize> {
+        let mut counts = vec![0; self.lengths.len()];
+        for bucket in order.once().iter().filter_map(|example| self.bucket(*example)) {
+            counts[bucket as usize] += order.times();
+        }
+        counts
     }
 
     /// An epoch cut into batches: an example waits in its bucket until a batch of it is full; what waits at the

@@ -87,7 +87,7 @@ impl Input {
         let (batch, ahead) = batching(recipe)?;
         let data = dataset::load(&recipe.source)?;
         let mut order = Order::new(data.examples, &recipe.stages, seed)?;
-        let buckets = Buckets::new(&data, &order.members(), &recipe.stages)?.map(Arc::new);
+        let buckets = Buckets::new(&data, order.once(), &recipe.stages)?.map(Arc::new);
         if let Some(buckets) = &buckets {
             order.retain(|example| buckets.keeps(example));
         }
@@ -122,7 +122,7 @@ impl Input {
     pub fn batches(&self) -> usize {
         match &self.buckets {
             None => self.examples().div_ceil(self.batch),
-            Some(buckets) => buckets.batches(&self.order.members(), self.batch),
+            Some(buckets) => buckets.batches(&self.order, self.batch),
         }
     }
 
@@ -151,7 +151,7 @@ impl Input {
     /// Buckets and sizes of batches.
     fn sizes(&self) -> Vec<(u32, usize)> {
         if let Some(buckets) = &self.buckets {
-            return buckets.sizes(&self.order.members(), self.batch);
+            return buckets.sizes(&self.order, self.batch);
         }
         let (whole, rest) = (self.examples() / self.batch, self.examples() % self.batch);
         [(whole, self.batch), (rest, rest)]

@@ -99,17 +99,21 @@ impl Order {
 
     /// Examples of an epoch.
     pub fn examples(&self) -> usize {
+        self.fixed.len() * self.times()
+    }
+
+    /// The examples of any epoch, in an order of no meaning; those that are repeated are there but once.
+    pub fn once(&self) -> &[usize] {
+        &self.fixed
+    }
+
+    /// How often an epoch has each of them.
+    pub fn times(&self) -> usize {
         let times = self.turns.iter().map(|turn| match turn {
             Turn::Shuffle(_) => 1,
             Turn::Repeat { times, .. } => *times,
         });
-        self.fixed.len() * times.product::<usize>()
-    }
-
-    /// The examples of any epoch, in an order of no meaning.
-    pub fn members(&self) -> Vec<usize> {
-        let repeats = self.turns.iter().filter(|turn| matches!(turn, Turn::Repeat { .. }));
-        arranged(&self.fixed, &repeats.copied().collect::<Vec<_>>(), 0)
+        times.product()
     }
 
     /// Leaves out what `keep` does not want.
@@ -246,7 +250,8 @@ mod tests {
         };
         let order = twice(&[shuffle(10, None)]).unwrap();
         let plain = Order::new(10, &[shuffle(10, None)], 3).unwrap();
-        assert_eq!((order.examples(), sorted(order.members())), (20, (0..20).collect()));
+        assert_eq!((order.examples(), sorted(order.epoch(0))), (20, (0..20).collect()));
+        assert_eq!((sorted(order.once().to_vec()), order.times()), ((0..10).collect(), 2));
         let expected: Vec<usize> =
             plain.epoch(6).into_iter().chain(plain.epoch(7).iter().map(|example| example + 10)).collect();
         assert_eq!(order.epoch(3), expected);
