@@ -272,13 +272,33 @@ fn broken_pictures_are_named_or_left_out() {
     let whole = fs::read(sample("plain.jpg")).unwrap();
     fs::write(folder.path().join("photos/grey/9.jpg"), &whole[..500]).unwrap();
     let done = strata(folder.path(), &["train", "photos.model", "--epochs", "1"]).good();
-    assert!(done.err.contains("left out 1 picture that cannot be read:"), "{}", done.err);
+    let told = "left out 1 picture that cannot be read";
+    assert_eq!(done.err.matches(told).count(), 1, "{}", done.err);
     assert!(done.err.contains("9.jpg: this picture is damaged"), "{}", done.err);
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    for args in
+        [&["eval", "photos.model", "--params", &params][..], &["bench", "photos.model", "--steps", "1"]]
+    {
+        let done = strata(folder.path(), args).good();
+        assert_eq!(done.err.matches(told).count(), 1, "{args:?}: {}", done.err);
+    }
     let strict = PHOTOS.replace(" |> skip(bad)", "");
     fs::write(folder.path().join("photos.model"), strict).unwrap();
     let done = strata(folder.path(), &["train", "photos.model", "--epochs", "1"]);
     let done = done.bad(&["bad-data", "photos/grey/9.jpg: this picture is damaged", "photos.model:8"]);
     assert!(!done.err.contains("left out"));
+}
+
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]
+#[test]
+fn a_run_goes_on_where_nothing_can_be_told() {
+    let folder = photos();
+    fs::write(folder.path().join("photos/grey/9.jpg"), b"").unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut train = support::command(folder.path(), &["train", "photos.model", "--epochs", "1"]);
+    assert!(train.stderr(full).status().unwrap().success());
+    assert!(run_folder(folder.path()).join("final.safetensors").exists());
 }
 
 #[cfg_attr(not(feature = "pictures"), ignore = "built without pictures")]

@@ -55,6 +55,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let run = spec.run()?;
     let input =
         Input::open(&run.feed, run.seed).map_err(|error| train::wrong_data(&error, run, &spec, format))?;
+    messages::left_out(&[&input]);
     let threads = train::threads(args.threads);
     let mut machine = Machine::new(&run.model, run.seed, threads).map_err(messages::machine)?;
     // The largest: what most of the time goes into.

@@ -6,13 +6,14 @@ use serde_json::json;
 use strata::machine::Machine;
 use strata::model::Model;
 use strata::ops::VariableId;
+use strata::run::Run;
 use strata_runtime::checkpoint;
-use strata_runtime::queue::{Input, Recipe};
+use strata_runtime::queue::{DataError, Input, Recipe};
 use strata_runtime::train::{Programs, TrainError, Variables, evaluate};
 
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format};
-use crate::{record, signal, train, wording};
+use crate::{record, signal, train};
 
 /// Evaluate trained parameters on data of the spec
 #[derive(clap::Args)]
@@ -48,11 +49,14 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut machine =
         Machine::new(&run.model, run.seed, train::threads(args.threads)).map_err(messages::machine)?;
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
+    let open = |(name, recipe)| Ok((name, Input::open(recipe, run.seed)?));
+    let inputs = sets.into_iter().map(open).collect::<Result<Vec<_>, DataError>>();
+    let inputs = inputs.map_err(|error| train::wrong_data(&error, run, &spec, format))?;
+    messages::left_out(&inputs.iter().map(|(_, input)| input).collect::<Vec<_>>());
     let mut programs = Programs::default();
-    for (name, recipe) in sets {
-        let input = Input::open(recipe, run.seed).map_err(TrainError::Data);
-        let found = input.and_then(|input| evaluate(&mut machine, &mut programs, &input, 0, &signal::asked));
-        let found = found.map_err(|error| failed(error, &spec, format))?.ok_or(Failure::Interrupted)?;
+    for (name, input) in &inputs {
+        let found = evaluate(&mut machine, &mut programs, input, 0, &signal::asked);
+        let found = found.map_err(|error| failed(error, run, &spec, format))?.ok_or(Failure::Interrupted)?;
         if args.json {
             let mut line = json!({ "event": "evaluate", "on": name, "examples": found.examples });
             record::merge(&mut line, &record::borrowed(&found.outputs));
@@ -113,18 +117,11 @@ pub fn parameters(file: &Path, model: &Model) -> Result<Variables, Failure> {
     Ok(wanted)
 }
 
-fn failed(error: TrainError, spec: &Spec, format: Format) -> Failure {
-    match (error, spec.run()) {
-        (TrainError::Data(error), Ok(run)) => {
-            let diagnostic = wording::data(&error, run);
-            messages::show(&[diagnostic], &spec.analysis.loaded.sources, format)
-                .err()
-                .unwrap_or(Failure::Shown)
-        }
-        (TrainError::Data(error), Err(_)) => Failure::Message(error.to_string()),
-        (TrainError::Machine(error), Ok(run)) => train::wrong_machine(error, run, spec, format),
-        (TrainError::Machine(error), Err(_)) => Failure::Message(error.to_string()),
-        (TrainError::Save(reason), _) => Failure::Message(reason),
-        (TrainError::Diverged(found), _) => Failure::Message(format!("step {} diverged", found.step)),
+fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format) -> Failure {
+    match error {
+        TrainError::Data(error) => train::wrong_data(&error, run, spec, format),
+        TrainError::Machine(error) => train::wrong_machine(error, run, spec, format),
+        TrainError::Save(reason) => Failure::Message(reason),
+        TrainError::Diverged(found) => Failure::Message(format!("step {} diverged", found.step)),
     }
 }

@@ -112,6 +112,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let mut tally = Tally::default();
     let show = |error| train::wrong_data(&error, run, &spec, format);
     let input = Input::open(&recipe, run.seed).map_err(show)?;
+    messages::left_out(&[&input]);
     for batch in input.pass().map_err(show)? {
         let batch = batch.map_err(show)?;
         tally.add(&job.make(&mut machine, Some(&batch), batch.examples, &mut out)?);

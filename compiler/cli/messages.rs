@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use strata_grammar::{Diagnostic, Report, Severity, Sources};
+use strata_runtime::queue::Input;
 use strata_runtime::train::MachineError;
 
 /// How diagnostics are shown.
@@ -90,6 +91,23 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Says which examples are left out because they cannot be read, once for each source.
+pub fn left_out(inputs: &[&Input]) {
+    /// Files that are named.
+    const NAMED: usize = 5;
+    for (at, input) in inputs.iter().enumerate() {
+        let left_out = input.left_out();
+        if left_out.is_empty() || inputs[..at].iter().any(|before| before.shares_data_with(input)) {
+            continue;
+        }
+        say(&format!("left out {} that cannot be read:", count(left_out.len(), "picture")));
+        left_out.iter().take(NAMED).for_each(|error| say(&format!("  {error}")));
+        if left_out.len() > NAMED {
+            say(&format!("  and {} more", left_out.len() - NAMED));
+        }
+    }
+}
+
 /// Shows diagnostics in the order of the text and counts them.
 ///
 /// # Errors
@@ -109,7 +127,8 @@ pub fn show(diagnostics: &[Diagnostic], sources: &Sources, format: Format) -> Re
     if errors + warnings > 1 {
         let _ = writeln!(text, "{}", tally(errors, warnings));
     }
-    io::stderr().write_all(text.as_bytes())?;
+    // As in `say`.
+    let _ = io::stderr().write_all(text.as_bytes());
     if errors > 0 { Err(Failure::Shown) } else { Ok(()) }
 }
 

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -100,7 +99,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let show = |error: DataError| wrong_data(&error, run, &spec, format);
     let job = job(args, run, seed).map_err(show)?;
     if !args.quiet {
-        say_left_out(&job)?;
+        let evaluated = job.evaluate.iter().map(|evaluate| &evaluate.input);
+        messages::left_out(&[&job.input].into_iter().chain(evaluated).collect::<Vec<_>>());
     }
     let mut machine = Machine::new(&run.model, seed, threads(args.threads)).map_err(messages::machine)?;
     match &resumed {
@@ -186,27 +186,6 @@ fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
         writes: run.saves.iter().map(|save| save.every).collect(),
         accumulate: run.accumulate,
     })
-}
-
-/// Says which examples are left out because they cannot be read, once for each source.
-fn say_left_out(job: &Job) -> Result<(), Failure> {
-    /// Files that are named.
-    const NAMED: usize = 5;
-    let inputs: Vec<&Input> =
-        std::iter::once(&job.input).chain(job.evaluate.iter().map(|evaluate| &evaluate.input)).collect();
-    for (at, input) in inputs.iter().enumerate() {
-        let left_out = input.left_out();
-        if left_out.is_empty() || inputs[..at].iter().any(|before| before.shares_data_with(input)) {
-            continue;
-        }
-        let mut to = std::io::stderr().lock();
-        writeln!(to, "left out {} that cannot be read:", messages::count(left_out.len(), "picture"))?;
-        left_out.iter().take(NAMED).try_for_each(|error| writeln!(to, "  {error}"))?;
-        if left_out.len() > NAMED {
-            writeln!(to, "  and {} more", left_out.len() - NAMED)?;
-        }
-    }
-    Ok(())
 }
 
 /// Loads what a run kept, and makes sure that it is this model's.
