@@ -71,6 +71,7 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// A run to go on with.
 struct Resumed {
+    file: PathBuf,
     folder: PathBuf,
     variables: Variables,
     progress: Progress,
@@ -85,19 +86,16 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         None => args.spec.read(&args.data, format)?,
     };
     let run = spec.run()?;
-    // Before shapes are compared: what a vocabulary of another size makes of them says less.
-    if let Some(path) = args.resume.as_deref() {
-        let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-        let changed =
-            vocabularies::changed(folder, run)?.map_err(|error| wrong_data(&error, run, &spec, format))?;
-        if let Some(found) = changed {
+    let resumed = args.resume.as_deref().map(resume).transpose()?;
+    let seed = seed(args, run, resumed.as_ref())?;
+    let job = job(args, run, seed).map_err(|error| wrong_data(&error, run, &spec, format))?;
+    if let Some(resumed) = &resumed {
+        // Before shapes are compared: what a vocabulary of another size makes of them says less.
+        if let Some(found) = vocabularies::changed(&resumed.folder, run, &job.input)? {
             messages::show(&[found], &spec.analysis.loaded.sources, format)?;
         }
+        fits(resumed, &run.model)?;
     }
-    let resumed = args.resume.as_deref().map(|path| resume(path, &run.model)).transpose()?;
-    let seed = seed(args, run, resumed.as_ref())?;
-    let show = |error: DataError| wrong_data(&error, run, &spec, format);
-    let job = job(args, run, seed).map_err(show)?;
     if !args.quiet {
         let evaluated = job.evaluate.iter().map(|evaluate| &evaluate.input);
         messages::left_out(&[&job.input].into_iter().chain(evaluated).collect::<Vec<_>>());
@@ -108,7 +106,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         None => machine.begin(),
     }
     .map_err(messages::machine)?;
-    let mut record = open_record(args, &spec, &job, resumed.as_ref(), format)?;
+    let mut record = open_record(args, &spec, &job, resumed.as_ref())?;
     let progress = resumed.as_ref().map_or(Progress::default(), |resumed| resumed.progress);
     let meta = |progress: &Progress| Meta {
         step: progress.at.step,
@@ -188,40 +186,39 @@ fn job(args: &Args, run: &Run, seed: u64) -> Result<Job, DataError> {
     })
 }
 
-/// Loads what a run kept, and makes sure that it is this model's.
-fn resume(path: &Path, model: &Model) -> Result<Resumed, Failure> {
+/// Loads what a run kept.
+fn resume(path: &Path) -> Result<Resumed, Failure> {
     let file = if path.is_dir() { path.join("last.safetensors") } else { path.to_path_buf() };
     if path.is_dir() && !file.exists() {
         let text = format!("{}: has no last.safetensors, so no state was kept to go on from", path.display());
         return Err(Failure::Message(text));
     }
     let (variables, meta) = checkpoint::load(&file).map_err(|error| Failure::Message(error.to_string()))?;
-    let all = model.variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())).collect::<Vec<_>>();
-    let mismatch = checkpoint::compare(&all, &variables);
-    if !mismatch.is_empty() {
-        let text = format!("{}: not a checkpoint of `{}`:\n{mismatch}", file.display(), model.name);
-        return Err(Failure::Message(text));
-    }
     let Some(progress) = meta.extra.get("progress").and_then(|text| serde_json::from_str(text).ok()) else {
         let text = format!("{}: holds parameters, but not where the run stood", file.display());
         return Err(Failure::Message(text));
     };
-    if meta.fingerprint != model.fingerprint() {
+    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    Ok(Resumed { file, folder, variables, progress, meta })
+}
+
+/// Makes sure that what a run kept is this model's.
+fn fits(resumed: &Resumed, model: &Model) -> Result<(), Failure> {
+    let all = model.variables.iter().map(|v| (v.name.clone(), v.ty.dtype, v.ty.dims())).collect::<Vec<_>>();
+    let mismatch = checkpoint::compare(&all, &resumed.variables);
+    if !mismatch.is_empty() {
+        let file = resumed.file.display();
+        return Err(Failure::Message(format!("{file}: not a checkpoint of `{}`:\n{mismatch}", model.name)));
+    }
+    if resumed.meta.fingerprint != model.fingerprint() {
         say(
             "note: the model computes something else than when this run was begun; the run goes on from its state",
         );
     }
-    let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    Ok(Resumed { folder, variables, progress, meta })
+    Ok(())
 }
 
-fn open_record(
-    args: &Args,
-    spec: &Spec,
-    job: &Job,
-    resumed: Option<&Resumed>,
-    format: Format,
-) -> Result<Record, Failure> {
+fn open_record(args: &Args, spec: &Spec, job: &Job, resumed: Option<&Resumed>) -> Result<Record, Failure> {
     let log = match resumed {
         Some(resumed) => log::Run::reopen(&resumed.folder, resumed.progress.at.step),
         None => {
@@ -233,8 +230,7 @@ fn open_record(
     let log = log.map_err(record::unwritable)?;
     if resumed.is_none() {
         keep_spec(&log, spec)?;
-        let run = spec.run()?;
-        vocabularies::keep(&log, run)?.map_err(|error| wrong_data(&error, run, spec, format))?;
+        vocabularies::keep(&log, &job.input)?;
     }
     let look = if args.quiet || args.json { Look::Quiet } else { Look::for_stderr() };
     let epoch = (job.input.examples(), job.steps_per_epoch() as usize);

@@ -10,9 +10,7 @@ use strata::check::KeptVocabulary;
 use strata::run::Run;
 use strata_grammar::{Code, Diagnostic};
 use strata_runtime::log;
-use strata_runtime::queue::{
-    DataError, Source, TextContent, Tokens, Vocabulary, VocabularySource, vocabulary,
-};
+use strata_runtime::queue::{Input, Vocabulary};
 
 use crate::messages::Failure;
 use crate::record;
@@ -63,61 +61,36 @@ fn read(path: &Path) -> Result<BTreeMap<String, KeptVocabulary>, Failure> {
     Ok(stored.fields)
 }
 
-/// The vocabularies that a run counts.
-fn counted(run: &Run) -> Result<Vec<(&str, Vocabulary)>, DataError> {
-    let Source::Text { fields, .. } = &run.feed.source else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for field in fields {
-        if let TextContent::Tokens(Tokens { vocabulary: source @ VocabularySource::Counted { .. }, .. }) =
-            &field.content
-        {
-            found.push((field.name.as_str(), vocabulary(source)?));
-        }
-    }
-    Ok(found)
-}
-
-/// Keeps a new run's vocabularies in its folder; there is no file where it counts none.
+/// Keeps the vocabularies of a new run's data in its folder; there is no file where texts have none.
 ///
 /// # Errors
-/// Data, told by themselves; a folder that cannot be written to.
-pub fn keep(log: &log::Run, run: &Run) -> Result<Result<(), DataError>, Failure> {
-    let found = match counted(run) {
-        Ok(found) => found,
-        Err(error) => return Ok(Err(error)),
-    };
-    if found.is_empty() {
-        return Ok(Ok(()));
+/// A folder that cannot be written to.
+pub fn keep(log: &log::Run, data: &Input) -> Result<(), Failure> {
+    if data.vocabularies().is_empty() {
+        return Ok(());
     }
     let kept = |vocabulary: &Vocabulary| KeptVocabulary {
         unit: vocabulary.unit(),
         tokens: vocabulary.entries().to_vec(),
     };
-    let fields = found.iter().map(|(name, vocabulary)| ((*name).to_string(), kept(vocabulary))).collect();
-    let stored = Stored { format: FORMAT.into(), version: VERSION, fields };
+    let fields = data.vocabularies().iter().map(|(name, vocabulary)| (name.to_string(), kept(vocabulary)));
+    let stored = Stored { format: FORMAT.into(), version: VERSION, fields: fields.collect() };
     let text = serde_json::to_vec(&stored).map_err(|error| Failure::Message(error.to_string()))?;
-    log.put(FILE, &text).map_err(record::unwritable)?;
-    Ok(Ok(()))
+    log.put(FILE, &text).map(drop).map_err(record::unwritable)
 }
 
 /// What is to be said where a run that goes on would read texts otherwise than it did before.
 ///
 /// # Errors
-/// The run's file that cannot be read; data, told by themselves.
-pub fn changed(folder: &Path, run: &Run) -> Result<Result<Option<Diagnostic>, DataError>, Failure> {
+/// The run's file that cannot be read.
+pub fn changed(folder: &Path, run: &Run, data: &Input) -> Result<Option<Diagnostic>, Failure> {
     let kept = read(&folder.join(FILE))?;
-    let found = match counted(run) {
-        Ok(found) => found,
-        Err(error) => return Ok(Err(error)),
-    };
-    for (name, now) in found {
-        let Some(then) = kept.get(name) else { continue };
-        if let Some(how) = then.differs(now.entries()) {
-            let message = format!("the vocabulary of `{name}` is another than when the run was begun: {how}");
-            let found = Diagnostic::error(Code::DataMismatch, run.span, message)
-                .help("bring the text back that the run was begun with, or begin a new run");
-            return Ok(Ok(Some(found)));
-        }
-    }
-    Ok(Ok(None))
+    let how = data.vocabularies().iter().find_map(|(name, now)| {
+        let how = kept.get(&**name)?.differs(now.entries())?;
+        Some(format!("the vocabulary of `{name}` is another than when the run was begun: {how}"))
+    });
+    Ok(how.map(|message| {
+        Diagnostic::error(Code::DataMismatch, run.span, message)
+            .help("bring the text back that the run was begun with, or begin a new run")
+    }))
 }

@@ -176,7 +176,7 @@ pub fn load(fields: &[ArrayField]) -> Result<Dataset, DataError> {
         }
         columns.push(column);
     }
-    Ok(Dataset { examples, columns, left_out: Vec::new() })
+    Ok(Dataset::new(examples, columns))
 }
 
 /// Reads the head of an idx or npy file, and the numbers if it has one axis.

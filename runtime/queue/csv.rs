@@ -42,7 +42,7 @@ pub fn load(
         dtype: field.dtype,
         store: Store::Ready(bytes),
     });
-    Ok(Dataset { examples, columns: columns.collect(), left_out: Vec::new() })
+    Ok(Dataset::new(examples, columns.collect()))
 }
 
 /// Reads the whole file and says what is in it.

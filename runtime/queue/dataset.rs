@@ -10,6 +10,7 @@ use super::error::{DataError, Fault};
 use super::open::find;
 use super::pictures::{self, Files};
 use super::recipe::{Origin, Source, TextContent, TextField, Tokens, VocabularySource};
+use super::vocabulary::Vocabulary;
 use super::{arrays, csv, json, parquet, text};
 use crate::{DType, Tensor};
 
@@ -21,6 +22,15 @@ pub struct Dataset {
     pub columns: Vec<Column>,
     /// Why examples were left out, where that was asked for.
     pub left_out: Vec<DataError>,
+    /// The vocabularies that texts were read with, by field.
+    pub vocabularies: Vec<(Arc<str>, Arc<Vocabulary>)>,
+}
+
+impl Dataset {
+    /// Examples of which none was left out, and no text.
+    pub fn new(examples: usize, columns: Vec<Column>) -> Dataset {
+        Dataset { examples, columns, left_out: Vec::new(), vocabularies: Vec::new() }
+    }
 }
 
 /// One field of all examples.
@@ -192,7 +202,7 @@ pub fn load(source: &Source) -> Result<Arc<Dataset>, DataError> {
         Source::Arrays { fields } => arrays::load(fields)?,
         Source::Json { path, fields, origin } => json::load(path, fields, *origin)?,
         Source::Pictures { path, fields, skip, origin } => pictures::load(path, fields, *skip, *origin)?,
-        Source::Nothing => Dataset { examples: 1, columns: Vec::new(), left_out: Vec::new() },
+        Source::Nothing => Dataset::new(1, Vec::new()),
         Source::Text { path, fields, windows, origin } => text::load(path, fields, *windows, *origin)?,
     });
     known.push(Known { source: source.clone(), stamps, data: Arc::downgrade(&data) });

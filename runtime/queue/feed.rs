@@ -11,6 +11,7 @@ use super::order::Order;
 use super::pictures::Steps;
 use super::prefetch::Prefetch;
 use super::recipe::{Origin, Recipe, StageKind};
+use super::vocabulary::Vocabulary;
 use crate::Tensor;
 
 /// A place between two batches of a consumer; what a checkpoint keeps.
@@ -110,7 +111,13 @@ impl Input {
         &self.data.left_out
     }
 
-    /// The file of each example, where each is a file of its own, and no stage changes their order.
+    /// The vocabularies that texts were read with, by field; a tokenizer's file keeps its own.
+    pub fn vocabularies(&self) -> &[(Arc<str>, Arc<Vocabulary>)] {
+        &self.data.vocabularies
+    }
+
+    /// The files of the source, one for each of its examples and in its order, where each is a file of its own. Stages
+    /// that choose or order examples are not looked at.
     pub fn files(&self) -> Option<&[std::path::PathBuf]> {
         self.data.columns.iter().find_map(|column| match &column.store {
             Store::Pictures(files) => Some(files.paths()),

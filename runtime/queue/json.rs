@@ -53,7 +53,7 @@ pub fn load(path: &Path, fields: &[JsonField], origin: Origin) -> Result<Dataset
         dtype: field.dtype,
         store: Store::Ready(bytes),
     });
-    Ok(Dataset { examples, columns: columns.collect(), left_out: Vec::new() })
+    Ok(Dataset::new(examples, columns.collect()))
 }
 
 fn append(field: &JsonField, example: &Value, bytes: &mut Vec<u8>) -> Result<(), Fault> {

@@ -86,7 +86,7 @@ mod implementation {
             dtype: field.dtype,
             store: Store::Ready(bytes),
         });
-        Ok(Dataset { examples, columns: columns.collect(), left_out: Vec::new() })
+        Ok(Dataset::new(examples, columns.collect()))
     }
 
     /// Reads the whole file and says what is in it.

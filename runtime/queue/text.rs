@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::convert::Conversion;
@@ -43,6 +42,10 @@ pub fn load(
         },
         is_whole(fields),
     )?;
+    let vocabularies = sequences.iter().zip(fields).filter_map(|(sequences, field)| {
+        Some((field.name.as_str().into(), Arc::clone(sequences.vocabulary()?)))
+    });
+    let vocabularies = vocabularies.collect();
     let columns =
         fields.iter().zip(sequences).map(|(field, sequences)| sequences.column(field, &text, windows));
     let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
@@ -50,7 +53,7 @@ pub fn load(
         None => examples,
         Some(_) => columns.iter().map(Column::windows).min().unwrap_or(0),
     };
-    Ok(Dataset { examples, columns, left_out: Vec::new() })
+    Ok(Dataset { vocabularies, ..Dataset::new(examples, columns) })
 }
 
 fn is_whole(fields: &[TextField]) -> bool {
@@ -220,7 +223,7 @@ struct Sequences<'a> {
 
 /// What makes numbers of a text.
 enum Encoder<'a> {
-    Vocabulary { vocabulary: Rc<Vocabulary>, end: bool },
+    Vocabulary { vocabulary: Arc<Vocabulary>, end: bool },
     Tokenizer { tokenizer: Box<Tokenizer>, end: bool },
     Numbers { conversion: Conversion<'a>, step: usize },
 }
@@ -284,6 +287,13 @@ impl<'a> Sequences<'a> {
         Ok(())
     }
 
+    fn vocabulary(&self) -> Option<&Arc<Vocabulary>> {
+        match &self.encoder {
+            Encoder::Vocabulary { vocabulary, .. } => Some(vocabulary),
+            Encoder::Tokenizer { .. } | Encoder::Numbers { .. } => None,
+        }
+    }
+
     fn column(self, field: &TextField, text: &Text, windows: Option<Windows>) -> Result<Column, DataError> {
         let inner = match &field.content {
             TextContent::Tokens(_) => Vec::new(),
@@ -329,16 +339,16 @@ fn append_numbers(numbers: &[i32], dtype: DType, bytes: &mut Vec<u8>) -> usize {
 
 /// Vocabularies that were made, so that fields share them.
 #[derive(Default)]
-struct Vocabularies<'a>(Vec<(&'a VocabularySource, Rc<Vocabulary>)>);
+struct Vocabularies<'a>(Vec<(&'a VocabularySource, Arc<Vocabulary>)>);
 
 impl<'a> Vocabularies<'a> {
     /// The vocabulary that a recipe asks for; `text` is the file that is being read.
-    fn of(&mut self, source: &'a VocabularySource, text: &Text) -> Result<Rc<Vocabulary>, DataError> {
+    fn of(&mut self, source: &'a VocabularySource, text: &Text) -> Result<Arc<Vocabulary>, DataError> {
         if let Some((_, vocabulary)) = self.0.iter().find(|(known, _)| *known == source) {
-            return Ok(Rc::clone(vocabulary));
+            return Ok(Arc::clone(vocabulary));
         }
-        let vocabulary = Rc::new(count(source, Some(text))?);
-        self.0.push((source, Rc::clone(&vocabulary)));
+        let vocabulary = Arc::new(count(source, Some(text))?);
+        self.0.push((source, Arc::clone(&vocabulary)));
         Ok(vocabulary)
     }
 }

@@ -85,7 +85,7 @@ pub fn load(path: &Path, fields: &[PictureField], skip: bool, origin: Origin) ->
         };
         columns.push(Column { name: field.name.as_str().into(), shape, dtype: field.dtype, store });
     }
-    Ok(Dataset { examples: paths.len(), columns, left_out })
+    Ok(Dataset { left_out, ..Dataset::new(paths.len(), columns) })
 }
 
 /// Which pictures cannot be read, in order, and why. All processors look.
