@@ -104,6 +104,11 @@ fn what_is_wrong_with_new_examples_is_said_and_leaves_no_file() {
         &["a.jsonl", "example 1", "list of 4", "list of 3"],
     );
     wrong("a.jsonl", b"{\"x\": [1, 2, 3, \"four\"]}", &["example 0", "expected a number in `x`", "\"four\""]);
+    wrong(
+        "a.jsonl",
+        b"{\"x\": [1, 2, 3, 4]}\n{\"x\": [1, 2, 3, 9007199254740993]}\n",
+        &["a.jsonl, example 1: 9007199254740993 is beyond 2^53"],
+    );
     wrong("a.jsonl", b"{\"y\": 1}", &["example 0", "expected a member `x`, found y"]);
     wrong("a.json", b"[{\"x\": [1, 2, 3, 4]}, ", &["a.json", "EOF"]);
     wrong("a.json", b"3", &["a.json", "expected an object, found 3"]);

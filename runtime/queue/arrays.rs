@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::convert::Conversion;
+use super::convert::{Conversion, exact};
 use super::dataset::{Column, Dataset, Store};
 use super::error::{DataError, Fault, Place};
 use super::facts::{ArrayFacts, Element, NpzFacts, Range};
@@ -121,8 +121,6 @@ impl Head {
             }
             array
         }
-        /// Above this, numbers of 64 bits are not exact in an f64.
-        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
         let big = self.big;
         Ok(match self.element {
             Element::Bool => f64::from(u8::from(raw[0] != 0)),
@@ -132,14 +130,8 @@ impl Head {
             Element::I16 => f64::from(i16::from_be_bytes(array(raw, big))),
             Element::U32 => f64::from(u32::from_be_bytes(array(raw, big))),
             Element::I32 => f64::from(i32::from_be_bytes(array(raw, big))),
-            Element::U64 => match u64::from_be_bytes(array(raw, big)) {
-                whole if whole <= EXACT => whole as f64,
-                whole => return Err(Fault::NotExact { found: whole.to_string() }),
-            },
-            Element::I64 => match i64::from_be_bytes(array(raw, big)) {
-                whole if whole.unsigned_abs() <= EXACT => whole as f64,
-                whole => return Err(Fault::NotExact { found: whole.to_string() }),
-            },
+            Element::U64 => exact(u64::from_be_bytes(array(raw, big)))?,
+            Element::I64 => exact(i64::from_be_bytes(array(raw, big)))?,
             Element::F16 => half::f16::from_be_bytes(array(raw, big)).to_f64(),
             Element::F32 => f64::from(f32::from_be_bytes(array(raw, big))),
             Element::F64 => f64::from_be_bytes(array(raw, big)),

@@ -7,7 +7,20 @@ use super::recipe::Arithmetic;
 use crate::DType;
 
 /// The largest magnitude up to which f64 holds every whole number.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+/// A whole number of a file, as all numbers are until they become elements.
+///
+/// # Errors
+/// One that would lose digits.
+pub fn exact(whole: impl Into<i128>) -> Result<f64, Fault> {
+    let whole = whole.into();
+    if whole.unsigned_abs() <= u128::from(EXACT) {
+        Ok(whole as f64)
+    } else {
+        Err(Fault::NotExact { found: whole.to_string() })
+    }
+}
 
 /// What becomes of each number of a field.
 pub struct Conversion<'a> {
@@ -39,7 +52,7 @@ impl Conversion<'_> {
             DType::Bf16 => bf16::from_f64(value).is_finite(),
             DType::F16 => f16::from_f64(value).is_finite(),
             DType::I32 => between(f64::from(i32::MIN), f64::from(i32::MAX)),
-            DType::I64 => between(-EXACT, EXACT),
+            DType::I64 => between(-(EXACT as f64), EXACT as f64),
             DType::U8 => between(0.0, 255.0),
             DType::Bool => between(0.0, 1.0),
         };
@@ -67,6 +80,15 @@ mod tests {
         let mut bytes = Vec::new();
         let conversion = Conversion { arithmetic: &[(Arithmetic::Divide, 2.0)], dtype, classes };
         conversion.append(raw, &mut bytes).map(|()| bytes)
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits_or_are_refused() {
+        let most = 1_i64 << 53;
+        assert_eq!((exact(most), exact(-most)), (Ok(most as f64), Ok(-most as f64)));
+        assert_eq!(exact(-most - 1), Err(Fault::NotExact { found: "-9007199254740993".into() }));
+        assert_eq!(exact(u64::MAX), Err(Fault::NotExact { found: "18446744073709551615".into() }));
+        assert_eq!(exact(i64::MIN), Err(Fault::NotExact { found: "-9223372036854775808".into() }));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Deserializer, Value};
+use serde_json::{Deserializer, Number, Value};
 
-use super::convert::Conversion;
+use super::convert::{Conversion, exact};
 use super::dataset::{Column, Dataset, Store, shorten};
 use super::error::{DataError, Fault, Place};
 use super::open::open;
@@ -85,7 +85,7 @@ fn numbers(
         (Value::Array(all), [size, inner @ ..]) if all.len() == *size => {
             all.iter().try_for_each(|value| numbers(name, value, inner, each))
         }
-        (Value::Number(number), []) => each(number.as_f64().unwrap_or(f64::NAN)),
+        (Value::Number(found), []) => each(number(found)?),
         (Value::Bool(truth), []) => each(f64::from(u8::from(*truth))),
         (found, []) => {
             Err(Fault::NotJson { reason: format!("expected a number in `{name}`, found {}", kind(found)) })
@@ -94,6 +94,14 @@ fn numbers(
             let reason = format!("expected a list of {size} in `{name}`, found {}", kind(found));
             Err(Fault::NotJson { reason })
         }
+    }
+}
+
+fn number(found: &Number) -> Result<f64, Fault> {
+    match (found.as_i64(), found.as_u64()) {
+        (Some(whole), _) => exact(whole),
+        (None, Some(whole)) => exact(whole),
+        (None, None) => Ok(found.as_f64().unwrap_or(f64::NAN)),
     }
 }
 

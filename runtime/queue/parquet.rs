@@ -39,7 +39,7 @@ mod implementation {
     use parquet::record::Field;
     use parquet::schema::types::Type;
 
-    use crate::queue::convert::Conversion;
+    use crate::queue::convert::{Conversion, exact};
     use crate::queue::dataset::{Column, Dataset, Store, shorten};
     use crate::queue::error::{DataError, Fault, Place};
     use crate::queue::facts::{ColumnFacts, CsvFacts, Range, Word};
@@ -147,8 +147,6 @@ mod implementation {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is no number is told of as it is written")]
     fn number(cell: &Field) -> Result<f64, Fault> {
-        /// Above this, whole numbers are not exact in an f64.
-        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
         Ok(match cell {
             Field::Bool(truth) => f64::from(u8::from(*truth)),
             Field::Byte(n) => f64::from(*n),
@@ -157,10 +155,8 @@ mod implementation {
             Field::UByte(n) => f64::from(*n),
             Field::UShort(n) => f64::from(*n),
             Field::UInt(n) => f64::from(*n),
-            Field::Long(n) if n.unsigned_abs() <= EXACT => *n as f64,
-            Field::ULong(n) if *n <= EXACT => *n as f64,
-            Field::Long(n) => return Err(Fault::NotExact { found: n.to_string() }),
-            Field::ULong(n) => return Err(Fault::NotExact { found: n.to_string() }),
+            Field::Long(n) => exact(*n)?,
+            Field::ULong(n) => exact(*n)?,
             Field::Float16(x) => x.to_f64(),
             Field::Float(x) => f64::from(*x),
             Field::Double(x) => *x,
