@@ -183,6 +183,23 @@ fn archives_of_numpy_train_and_feed_predictions() {
 }
 
 #[test]
+fn columns_are_called_by_name_in_predictions_too() {
+    let named = TINY.replace("columns(0..4)", "columns(1..5)").replace("column(4)", "column(\"kind\")");
+    let folder = tiny();
+    let rows: String = tiny_csv().lines().map(|line| format!("0,{line}\n")).collect();
+    fs::write(folder.path().join("tiny.csv"), format!("row,a,b,c,d,kind\n{rows}")).unwrap();
+    fs::write(folder.path().join("tiny.model"), named).unwrap();
+    strata(folder.path(), &["train", "tiny.model", "--quiet", "--steps", "20"]).good();
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    fs::copy(folder.path().join("tiny.csv"), folder.path().join("new.csv")).unwrap();
+    let predict =
+        || strata(folder.path(), &["predict", "tiny.model", "--params", &params, "--data", "new.csv"]);
+    assert_eq!(predict().good().out.lines().count(), 151);
+    fs::remove_file(folder.path().join("tiny.csv")).unwrap();
+    predict().bad(&["what the `train` block is fed with cannot be made out"]);
+}
+
+#[test]
 fn a_file_of_one_input_is_not_one_of_all() {
     let two = TINY.replace("input x: f32[batch, 4]", "input x: f32[batch, 2]\n  input z: f32[batch, 2]");
     let two = two.replace("= x |> dense", "= concat(x, z) |> dense");

@@ -33,21 +33,30 @@ impl Facts {
         DataFacts { sources: facts.collect() }
     }
 
-    /// Facts about the files that vocabularies are made of, which give a model its sizes.
-    pub fn of_vocabularies(&mut self, loaded: &Loaded, settings: &Settings) -> DataFacts {
-        let sources = data_sources(loaded, settings).into_iter().filter(|source| match &source.key.format {
-            Format::Text { units, .. } => !units.is_empty(),
-            Format::Tokenizer => true,
-            Format::Csv { .. }
-            | Format::Parquet
-            | Format::Array
-            | Format::Npz
-            | Format::Pictures { .. }
-            | Format::Weights
-            | Format::Picture => false,
-        });
-        let facts = sources.map(|source| (source.key.clone(), self.source(&source)));
-        DataFacts { sources: facts.collect() }
+    /// Facts without which there is no model or nothing that it is fed with: of the files that vocabularies are made of,
+    /// which give a model its sizes, and of those whose columns are called by name, if they are there.
+    pub fn of_sizes_and_names(&mut self, loaded: &Loaded, settings: &Settings) -> DataFacts {
+        let mut facts = DataFacts::default();
+        for source in data_sources(loaded, settings) {
+            let found = match &source.key.format {
+                Format::Text { units, .. } if !units.is_empty() => self.source(&source),
+                Format::Tokenizer => self.source(&source),
+                Format::Csv { .. } | Format::Parquet if source.by_name => match self.source(&source) {
+                    Ok(found) => Ok(found),
+                    Err(_) => continue,
+                },
+                Format::Text { .. }
+                | Format::Csv { .. }
+                | Format::Parquet
+                | Format::Array
+                | Format::Npz
+                | Format::Pictures { .. }
+                | Format::Weights
+                | Format::Picture => continue,
+            };
+            facts.sources.insert(source.key, found);
+        }
+        facts
     }
 
     fn source(&mut self, source: &DataSource) -> Result<SourceFacts, DataError> {

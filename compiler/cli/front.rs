@@ -103,7 +103,7 @@ impl SpecArgs {
         self.shown(self.analyse_with(&settings, facts), format)
     }
 
-    /// The same with a look at such data alone as the model's sizes come from.
+    /// The same with a look at such data alone as the model's sizes and the names of columns come from.
     ///
     /// # Errors
     /// As [`SpecArgs::read`].
@@ -117,7 +117,7 @@ impl SpecArgs {
         let kept = !vocabularies.is_empty();
         let settings = Settings { vocabularies, ..settings(&self.set, folders) };
         let facts = |loaded: &Loaded| {
-            if kept { DataFacts::default() } else { Facts::default().of_vocabularies(loaded, &settings) }
+            if kept { DataFacts::default() } else { Facts::default().of_sizes_and_names(loaded, &settings) }
         };
         self.shown(self.analyse_with(&settings, facts), format)
     }
@@ -236,6 +236,12 @@ impl Spec {
     /// # Errors
     /// None, or several to choose from.
     pub fn run(&self) -> Result<&Run, Failure> {
+        let mut items = self.analysis.loaded.files.iter().flat_map(|file| &file.items);
+        if self.analysis.checked.runs.is_empty() && items.any(|item| run_name(item).is_some()) {
+            let text =
+                "what the `train` block is fed with cannot be made out, as data that it names are not there";
+            return Err(Failure::Message(text.to_string()));
+        }
         let wanted = |run: &&Run| self.model.as_ref().is_none_or(|model| run.model.name == *model);
         let runs: Vec<&Run> = self.analysis.checked.runs.iter().filter(wanted).collect();
         if let (Some(model), true) = (&self.model, runs.is_empty()) {

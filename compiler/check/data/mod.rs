@@ -69,15 +69,18 @@ pub struct DataSource {
     pub span: Span,
     /// Where it may lie; the first that exists is meant.
     pub candidates: Vec<PathBuf>,
+    /// Whether columns of it are called by name: which they are only the file knows.
+    pub by_name: bool,
 }
 
 /// Every data file that a spec names, for whoever inspects them.
 pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
     let units = units_of(loaded);
-    let mut found = Vec::new();
+    let (mut found, mut by_name) = (Vec::new(), Vec::new());
     for expr in data_expressions(loaded) {
         walk(expr, &mut |callee, args| {
             sources_of(callee, args, &units, &mut found);
+            by_name.extend(first_text(args).filter(|_| names_columns(args)));
             // In there, `array` names no file.
             callee != "npz"
         });
@@ -92,7 +95,8 @@ pub fn data_sources(loaded: &Loaded, settings: &Settings) -> Vec<DataSource> {
     }
     let source = |(key, span): (SourceKey, Span)| {
         let candidates = candidates(loaded, settings, &key);
-        DataSource { key, span, candidates }
+        let by_name = by_name.iter().any(|(path, span)| *path == key.path && span.file == key.file);
+        DataSource { key, span, candidates, by_name }
     };
     found.into_iter().map(source).collect()
 }
@@ -291,6 +295,18 @@ fn sources_of(callee: &str, args: &[Argument], units: &[Unit], found: &mut Vec<(
         }
         _ => {}
     }
+}
+
+fn names_columns(args: &[Argument]) -> bool {
+    let mut found = false;
+    for arg in args {
+        walk(&arg.value, &mut |callee, args| {
+            let named = args.first().is_some_and(|arg| matches!(arg.value.kind, ExprKind::String(_)));
+            found |= callee == "column" && named;
+            true
+        });
+    }
+    found
 }
 
 fn header_of(args: &[Argument]) -> Option<bool> {
