@@ -182,6 +182,77 @@ fn archives_of_numpy_train_and_feed_predictions() {
     strata(folder.path(), &args).bad(&["c.csv", "2 of `size`", "found 3 columns"]);
 }
 
+/// A spec over a parquet file, or a csv file with the same numbers.
+const PARQUET: &str = r#"model Flower {
+  input size: f32[batch, 2]
+  input kind: i32[batch]
+  logits = size |> dense(3)
+  loss cross_entropy(logits, kind)
+  metric accuracy(logits, kind)
+}
+data flowers = parquet("flowers.parquet", size: columns(0..2), kind: column("kind"))
+train Flower {
+  feed     flowers |> shuffle(60, seed: 1) |> batch(8)
+  optimize sgd(rate: 0.5)
+  evaluate flowers
+  stop     after 30 epochs
+}
+"#;
+
+fn flowers(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.model"), text).unwrap();
+    fs::copy(root().join("tests/data/flowers.parquet"), folder.path().join("flowers.parquet")).unwrap();
+    folder
+}
+
+#[cfg_attr(feature = "parquet", ignore = "built with parquet")]
+#[test]
+fn a_program_built_without_parquet_says_how_to_get_it() {
+    let folder = flowers(PARQUET);
+    strata(folder.path(), &["check", "a.model"]).bad(&["flowers.parquet", "--features parquet", "a.model:8"]);
+}
+
+#[cfg_attr(not(feature = "parquet"), ignore = "built without parquet")]
+#[test]
+fn parquet_trains_as_csv_with_the_same_numbers_does() {
+    let train = |text: &str, csv: &str| {
+        let folder = flowers(text);
+        fs::write(folder.path().join("flowers.csv"), csv).unwrap();
+        let done = strata(folder.path(), &["train", "a.model", "--json"]).good().json();
+        (folder, done)
+    };
+    let size = |row: u32, column: u32| {
+        f64::from(u8::from(row % 3 == column)) + f64::from((row * 7 + column * 13) % 11) / 20.0
+    };
+    let rows: Vec<String> = (0..60).map(|row| format!("{},{}", size(row, 0), size(row, 1))).collect();
+    let labelled: Vec<String> = rows.iter().zip(0..).map(|(row, at)| format!("{row},{}\n", at % 3)).collect();
+    let (folder, done) = train(PARQUET, "");
+    let accuracy = &done.last().unwrap()["reached"]["flowers"]["accuracy"];
+    assert!(accuracy.as_f64().unwrap() > 0.9, "{done:?}");
+    let text = PARQUET.replace("parquet(\"flowers.parquet\"", "csv(\"flowers.csv\"");
+    let (other, _) = train(&text.replace("column(\"kind\")", "column(2)"), &labelled.concat());
+    let last = |folder: &Path| tensors(&run_folder(folder).join("last.safetensors"));
+    assert_eq!(last(folder.path()), last(other.path()));
+    let params = run_folder(folder.path()).join("final.safetensors").to_string_lossy().into_owned();
+    let predict = |data: &str| {
+        let args = ["predict", "a.model", "--params", &params, "--data", data];
+        strata(folder.path(), &args).good().out
+    };
+    let json: Vec<String> = rows.iter().map(|row| format!("{{\"size\": [{row}]}}\n")).collect();
+    fs::write(folder.path().join("b.jsonl"), json.concat()).unwrap();
+    assert_eq!(predict("flowers.parquet"), predict("b.jsonl"));
+    assert_eq!(predict("size=flowers.parquet"), predict("b.jsonl"));
+    for (from, to, told) in [
+        ("columns(0..2)", "columns(5..7)", "column 6 holds `9007199254740993` in line 42, beyond 2^53"),
+        ("column(\"kind\")", "column(\"gap\")", "column 7 holds an empty cell in line 6"),
+        ("column(\"kind\")", "column(\"knid\")", "kind"),
+    ] {
+        fs::write(folder.path().join("a.model"), PARQUET.replace(from, to)).unwrap();
+        strata(folder.path(), &["check", "a.model"]).bad(&[told, "a.model:8"]);
+    }
+}
+
 #[test]
 fn columns_are_called_by_name_in_predictions_too() {
     let named = TINY.replace("columns(0..4)", "columns(1..5)").replace("column(4)", "column(\"kind\")");

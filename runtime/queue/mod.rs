@@ -44,7 +44,7 @@ pub use facts::{
 pub use feed::{Batch, Cursor, Feed, Input, Pass, Shapes};
 pub use npy::written_head as npy_head;
 pub use open::locate;
-pub use parquet::{CAN_READ as CAN_READ_PARQUET, inspect as inspect_parquet};
+pub use parquet::inspect as inspect_parquet;
 pub use pictures::{
     CAN_READ as CAN_READ_PICTURES, inspect as inspect_pictures, inspect_picture, read_picture,
     stamps as picture_stamps,

@@ -98,11 +98,16 @@ mod implementation {
         let (path, names, rows) = rows(path, origin, &mut |_, row, cells| {
             facts.resize_with(cells.len(), ColumnFacts::default);
             for (facts, cell) in facts.iter_mut().zip(cells) {
-                match number(cell) {
-                    Ok(number) if number.is_finite() => facts.range = Some(Range::with(facts.range, number)),
-                    _ if facts.word.is_some() => {}
-                    _ => facts.word = Some(Word { line: row as u64 + 1, text: shorten(&cell.to_string()) }),
-                }
+                let text = match number(cell) {
+                    Ok(number) if number.is_finite() => {
+                        facts.range = Some(Range::with(facts.range, number));
+                        continue;
+                    }
+                    Ok(number) => number.to_string(),
+                    Err(Fault::NotANumber { found } | Fault::NotExact { found }) => found,
+                    Err(other) => other.to_string(),
+                };
+                facts.word.get_or_insert(Word { line: row as u64 + 1, text });
             }
             Ok(())
         })?;
@@ -178,5 +183,117 @@ mod implementation {
 
 pub use implementation::{inspect, load};
 
-/// Whether this program can read parquet files.
-pub const CAN_READ: bool = cfg!(feature = "parquet");
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use crate::queue::error::Fault;
+
+    /// What `tests/data/make.py` has written.
+    fn flowers() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/flowers.parquet")
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    #[test]
+    fn a_program_built_without_says_so() {
+        let refused = super::inspect(&flowers(), 7).unwrap_err();
+        assert_eq!((refused.origin, refused.fault), (7, Fault::NotBuilt { feature: "parquet" }));
+    }
+
+    #[cfg(feature = "parquet")]
+    mod with {
+        use std::fs;
+
+        use super::{Fault, Path, flowers};
+        use crate::DType;
+        use crate::queue::dataset::Store;
+        use crate::queue::error::DataError;
+        use crate::queue::recipe::CsvField;
+
+        /// All numbers of some columns.
+        fn numbers(path: &Path, columns: std::ops::Range<usize>) -> Result<Vec<f64>, DataError> {
+            let field = CsvField {
+                name: "x".into(),
+                shape: vec![columns.len()],
+                columns,
+                dtype: DType::F64,
+                arithmetic: vec![],
+                classes: None,
+                origin: 3,
+            };
+            let data = super::super::load(path, &[field], 1)?;
+            let Store::Ready(bytes) = &data.columns[0].store else { panic!("numbers are ready") };
+            let all: Vec<f64> = bytes.as_chunks().0.iter().map(|bytes| f64::from_ne_bytes(*bytes)).collect();
+            assert_eq!(data.examples, 60);
+            Ok(all)
+        }
+
+        fn size(row: u32, column: u32) -> f64 {
+            f64::from(u8::from(row % 3 == column)) + f64::from((row * 7 + column * 13) % 11) / 20.0
+        }
+
+        #[test]
+        fn numbers_of_every_kind_and_packing_are_read_row_by_row() {
+            let rows = (0..60_u32).flat_map(|row| {
+                [
+                    f64::from(size(row, 0) as f32),
+                    size(row, 1),
+                    half::f16::from_f64(size(row, 2)).to_f64(),
+                    f64::from(u8::from(row % 2 == 0)),
+                    f64::from(row) - 30.0,
+                    f64::from(row % 3),
+                ]
+            });
+            assert_eq!(numbers(&flowers(), 0..6).unwrap(), rows.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn what_a_column_holds_is_known_before() {
+            let facts = super::super::inspect(&flowers(), 0).unwrap();
+            let names: Vec<&str> = facts.columns.iter().filter_map(|c| c.name.as_deref()).collect();
+            assert_eq!(names, ["float", "double", "half", "wet", "count", "kind", "serial", "gap", "name"]);
+            assert_eq!(facts.rows, 60);
+            let range = |at: usize| facts.columns[at].range.map(|range| (range.min, range.max, range.whole));
+            assert_eq!((range(4), range(5)), (Some((-30.0, 29.0, true)), Some((0.0, 2.0, true))));
+            let word = |at: usize| facts.columns[at].word.clone().map(|word| (word.line, word.text));
+            assert_eq!((word(4), word(7)), (None, Some((6, String::new()))));
+            assert_eq!(word(6), Some((42, "9007199254740993".into())));
+            assert_eq!(word(8), Some((1, "\"flower 0\"".into())));
+        }
+
+        #[test]
+        fn what_is_no_number_or_would_lose_digits_is_refused_where_it_stands() {
+            let refused = |column: usize| numbers(&flowers(), column..column + 1).unwrap_err();
+            for (column, example, text) in [
+                (6, 41, "9007199254740993 is beyond 2^53"),
+                (7, 5, "expected a number, found an empty cell"),
+                (8, 0, "expected a number, found `\"flower 0\"`"),
+            ] {
+                let error = refused(column);
+                assert_eq!((error.origin, error.place.example), (3, Some(example)));
+                assert_eq!(error.place.column, Some(column + 1));
+                assert!(error.to_string().contains(text), "{error}");
+            }
+            assert_eq!(refused(9).fault, Fault::NoColumn { column: 9, columns: 9 });
+        }
+
+        #[test]
+        fn damaged_files_are_errors_and_no_panics() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.parquet");
+            let whole = fs::read(flowers()).unwrap();
+            for length in (0..whole.len()).step_by(13) {
+                fs::write(&path, &whole[..length]).unwrap();
+                let error = numbers(&path, 0..6).unwrap_err();
+                assert!(matches!(error.fault, Fault::ParquetDamaged { .. }), "cut at {length}: {error}");
+            }
+            for at in (0..whole.len()).step_by(7) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 0x24;
+                fs::write(&path, &bytes).unwrap();
+                drop((super::super::load(&path, &[], 0), super::super::inspect(&path, 0)));
+            }
+        }
+    }
+}

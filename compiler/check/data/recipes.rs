@@ -505,10 +505,13 @@ impl<'a> Checker<'a> {
                         } else {
                             format!("`{}`", word.text)
                         };
-                        let message = format!(
-                            "column {at} holds {what} in line {}, and `{}` takes numbers",
-                            word.line, input.name
-                        );
+                        // Of whole numbers only those are no numbers to us that would lose digits.
+                        let why = if word.text.parse::<i128>().is_ok() {
+                            "beyond 2^53, up to which whole numbers are read exactly".to_string()
+                        } else {
+                            format!("and `{}` takes numbers", input.name)
+                        };
+                        let message = format!("column {at} holds {what} in line {}, {why}", word.line);
                         let found = Diagnostic::error(Code::DataMismatch, field.span, message)
                             .label(input.span, format!("`{}` is {}", input.name, input.ty));
                         self.report(found);
