@@ -166,24 +166,46 @@ mod tests {
         assert!(uniform.iter().all(|x| x.abs() <= 3.0));
     }
 
+    fn f64s(init: &Init, shape: &[usize]) -> Vec<f64> {
+        let tensor = initial(init, 3, "u", DType::F64, shape);
+        tensor.bytes().chunks(8).map(|b| f64::from_ne_bytes(b.try_into().unwrap())).collect()
+    }
+
+    /// That rows (or columns, where they are fewer) are orthogonal to each other and 2 long.
+    fn assert_orthogonal(m: &[f64], rows: usize, columns: usize) {
+        let few = rows.min(columns);
+        for (a, b) in (0..few).flat_map(|a| (0..few).map(move |b| (a, b))) {
+            let products = (0..rows.max(columns)).map(|k| match rows <= columns {
+                true => m[a * columns + k] * m[b * columns + k],
+                false => m[k * columns + a] * m[k * columns + b],
+            });
+            let expected = if a == b { 4.0 } else { 0.0 };
+            assert!((products.sum::<f64>() - expected).abs() < 1e-12, "{rows} × {columns}: {a}, {b}");
+        }
+    }
+
     #[test]
     fn orthogonal_both_ways() {
         for (rows, columns) in [(5, 20), (20, 5), (1, 1), (8, 8), (3, 0)] {
-            let m = initial(&Init::Orthogonal { gain: 2.0, blocks: 1 }, 3, "u", DType::F64, &[rows, columns]);
-            let m: Vec<f64> =
-                m.bytes().chunks(8).map(|b| f64::from_ne_bytes(b.try_into().unwrap())).collect();
-            let few = rows.min(columns);
-            for a in 0..few {
-                for b in 0..few {
-                    let products = (0..rows.max(columns)).map(|k| match rows <= columns {
-                        true => m[a * columns + k] * m[b * columns + k],
-                        false => m[k * columns + a] * m[k * columns + b],
-                    });
-                    let expected = if a == b { 4.0 } else { 0.0 };
-                    assert!((products.sum::<f64>() - expected).abs() < 1e-12);
-                }
-            }
+            let m = f64s(&Init::Orthogonal { gain: 2.0, blocks: 1 }, &[rows, columns]);
+            assert_orthogonal(&m, rows, columns);
         }
+    }
+
+    #[test]
+    fn each_block_is_orthogonal_by_itself() {
+        // Rows of a block run over what is left of the axes before the last: 2 × 3 and 4.
+        for (blocks, shape, rows) in
+            [(3, &[3, 2, 3, 4][..], 6), (6, &[3, 2, 3, 4], 3), (4, &[4, 5, 4], 5), (2, &[2, 0, 4], 0)]
+        {
+            let m = f64s(&Init::Orthogonal { gain: 2.0, blocks }, shape);
+            let each: Vec<&[f64]> = m.chunks((rows * 4).max(1)).collect();
+            assert_eq!(each.len(), if rows == 0 { 0 } else { blocks as usize });
+            each.iter().for_each(|block| assert_orthogonal(block, rows, 4));
+            assert!(each.windows(2).all(|pair| pair[0] != pair[1]), "blocks are drawn apart");
+        }
+        let one = f64s(&Init::Orthogonal { gain: 2.0, blocks: 1 }, &[2, 3, 4]);
+        assert_ne!(one, f64s(&Init::Orthogonal { gain: 2.0, blocks: 2 }, &[2, 3, 4]));
     }
 
     #[test]

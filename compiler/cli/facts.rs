@@ -22,7 +22,8 @@ pub struct Facts {
 /// What is in a file, or why that cannot be known.
 type Found = Result<Content, DataError>;
 
-/// Length and time of the last change; of a folder those of the folders in it too.
+/// Length and time of the last change; of a folder of pictures those of the folders in it too, which do not tell when a
+/// picture was altered in place. Empty where the system does not say.
 type Stamp = Vec<(u64, Option<SystemTime>)>;
 
 impl Facts {
@@ -91,6 +92,7 @@ impl Facts {
     }
 }
 
+/// What tells whether the file is still the same.
 fn stamp(path: &Path, format: &Format) -> Stamp {
     match format {
         Format::Pictures { .. } => {

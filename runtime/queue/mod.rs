@@ -55,6 +55,6 @@ pub use recipe::{
     Tokens, Unit, VocabularySource, Windows,
 };
 pub use text::{inspect as inspect_text, vocabulary};
-pub use tokenizer::{CAN_READ as CAN_READ_TOKENIZERS, inspect as inspect_tokenizer};
+pub use tokenizer::inspect as inspect_tokenizer;
 pub use vocabulary::{Counts, END, PAD, RESERVED, START, UNKNOWN, Vocabulary, vocabulary_size};
 pub use weights::inspect_weights;

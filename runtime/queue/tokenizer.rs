@@ -6,9 +6,6 @@ use std::path::Path;
 use super::error::{DataError, Fault};
 use super::recipe::Origin;
 
-/// Whether this program can read tokenizers.
-pub const CAN_READ: bool = cfg!(feature = "tokenizers");
-
 #[cfg(not(feature = "tokenizers"))]
 mod implementation {
     use super::{DataError, Fault, Origin, Path};
