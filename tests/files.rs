@@ -293,7 +293,7 @@ fn a_file_of_one_input_is_not_one_of_all() {
         let done = predict(&files);
         assert_eq!(done.code, Some(2), "{files:?}");
         assert!(
-            done.says(&format!("no file for the input `{missing}`: --data {missing}=FILE")),
+            done.err.contains(&format!("no file for the input `{missing}`: --data {missing}=FILE")),
             "{}",
             done.err
         );
