@@ -213,8 +213,7 @@ impl<'a> Binding<'a> {
         }
         let output = |o: &Output| Output { name: o.name.clone(), value: becomes[o.value.0 as usize] };
         body.outputs = from.outputs.iter().map(output).collect();
-        // Differentiation is to see no side of a selection that is never taken.
-        let body = passes::optimise(body);
+        let body = passes::decided(&body);
         let axis = Axis { size: Size::Known(scan.axis.size.bind(self.sizes)), ..scan.axis.clone() };
         let bound = Shared::new(Scan { body, axis, ..Scan::clone(scan) });
         self.scans.insert(scan.key(), bound.clone());

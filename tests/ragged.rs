@@ -128,6 +128,20 @@ fn recurrences_end_with_their_examples() {
 }
 
 #[test]
+fn examples_turn_round_at_their_own_ends() {
+    let body =
+        "input x: f32[batch, ragged time, 4]\n param w: f32[] = 1.0\n y = reversed(x)\n loss mean(w * y * y)";
+    same_alone(body, &[Sequences::floats("x", &[4])]);
+}
+
+#[test]
+fn products_over_time_end_with_their_examples() {
+    let body = "input x: f32[batch, ragged time, 4]\n param w: f32[] = 1.0\n \
+                y = transpose(x, axes: [0, 2, 1]) @ x\n loss mean(w * y * y)";
+    ends_do_not_count(body, &[Sequences::floats("x", &[4])]);
+}
+
+#[test]
 fn last_states_are_those_at_the_true_ends() {
     for layer in ["lstm(3)", "bidirectional(gru(3))"] {
         let which = if layer.starts_with("lstm") { "last[0]" } else { "last[1]" };

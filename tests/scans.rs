@@ -242,3 +242,18 @@ fn gradients_flow_through_all_turns() {
         }
     }
 }
+
+#[test]
+fn a_gradient_stops_within_a_turn_too() {
+    let body = "input x: f32[time, 3]\n param w: f32[3] = zeros\n \
+                scan x over time with s = zeros(3) { s = w * x + stop(w * s) }\n loss sum(s)";
+    let x = numbers("x", &[4, 3]);
+    let found = Trial::new(model("", body), &[("x", x.clone())]).loss_and_gradients().1;
+    let (name, by_w) = &found[0];
+    assert_eq!(name, "w");
+    // What is stopped is a number like any other: of a turn only its own slice is left.
+    for unit in 0..3 {
+        let expected: f64 = (0..4).map(|turn| x.data[3 * turn + unit]).sum();
+        assert!((by_w.data[unit] - expected).abs() < 1e-12, "{by_w:?}");
+    }
+}

@@ -178,3 +178,39 @@ fn a_plateau_lowers_the_rate() {
         }
     }
 }
+
+#[test]
+fn schedules_are_what_their_formulas_say() {
+    // Forty steps an epoch, so that a tenth of one is four steps, of which 0.1 × 40 is a little more.
+    let root = |n: f64| n.sqrt();
+    let cases: [(&str, &dyn Fn(f64) -> f64); 6] = [
+        ("0.8 |> step_down(every: 0.1 epochs, from: 3 steps)", &|n| {
+            0.8 * 0.1_f64.powi(((n - 3.0).max(0.0) / 4.0 + 1e-9).floor() as i32)
+        }),
+        ("0.8 |> step_down(every: 0.3 epochs)", &|n| if n < 12.0 { 0.8 } else { 0.08 }),
+        ("0.8 |> exponential(every: 2 steps, by: 0.25, from: 3 steps)", &|n| {
+            0.8 * 0.25_f64.powf((n - 3.0).max(0.0) / 2.0)
+        }),
+        ("0.8 |> warm_up(4 steps, start: 0.5)", &|n| 0.8 * (0.5 + 0.5 * ((n + 1.0) / 4.0).min(1.0))),
+        ("0.8 |> linear(10 steps, to: 0.2, power: 2.0, from: 1 steps)", &|n| {
+            0.2 + 0.6 * (1.0 - ((n - 1.0).max(0.0) / 10.0).min(1.0)).powi(2)
+        }),
+        ("0.8 |> inverse_root(3 steps)", &|n| 0.8 / root(((n + 1.0) / 3.0).max(1.0))),
+    ];
+    let set = examples(0, 4);
+    for (text, formula) in cases {
+        let model = model(&format!("optimize sgd(rate: {text})"));
+        let mut session = begun(&model);
+        if model.variables.iter().any(|v| v.name == told::STEPS_PER_EPOCH) {
+            let forty = Tensor::from_bytes(DType::F64, &[], &40.0_f64.to_ne_bytes()).unwrap();
+            session.set(told::STEPS_PER_EPOCH, &forty).unwrap();
+        }
+        for step in 0..16 {
+            let outputs = run(&model, &mut session, Phase::Train, &set, step);
+            let (_, found) = outputs.iter().find(|(name, _)| name == "rate").expect("the rate is watched");
+            let found = f64::from_ne_bytes(found.bytes().try_into().unwrap());
+            let expected = formula(step as f64);
+            assert!((found - expected).abs() < 1e-12, "{text}, step {step}: {found}, not {expected}");
+        }
+    }
+}

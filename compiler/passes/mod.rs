@@ -27,7 +27,13 @@ pub const PASSES: [Pass; 7] = [
     ("dead_code", dead_code::dead_code),
 ];
 
-/// The graph after all passes.
+/// The graph of which everything is decided that follows from sizes and phase alone, for differentiation to look at: no
+/// side of a selection is left that is never taken, and `stop` is.
+pub fn decided(graph: &Graph) -> Graph {
+    dead_code::dead_code(&fold::fold(graph))
+}
+
+/// The graph after all passes. Nothing is differentiated after this: `stop` is gone.
 pub fn optimise(mut graph: Graph) -> Graph {
     for (name, pass) in PASSES {
         graph = pass(&graph);
