@@ -122,32 +122,43 @@ pub fn save(path: &Path, tensors: &[(String, &Tensor)], meta: &Meta) -> Result<(
 /// A file that is missing, unreadable, damaged, not ours or too new.
 pub fn load(path: &Path) -> Result<(Vec<(String, Tensor)>, Meta), CheckpointError> {
     let (tensors, metadata) = read(path)?;
-    let stored = metadata.as_ref().and_then(|entries| entries.get("strata"));
-    let Some(text) = stored else { return Err(fault(path, CheckpointFault::Foreign)) };
-    let corrupt = |reason: &str| fault(path, CheckpointFault::Corrupt { reason: reason.to_string() });
-    let version: Stored<serde::de::IgnoredAny> =
-        serde_json::from_str(text).map_err(|error| corrupt(&error.to_string()))?;
-    if version.format != FORMAT {
-        return Err(fault(path, CheckpointFault::Foreign));
-    }
-    if version.version > VERSION {
-        return Err(fault(path, CheckpointFault::Newer { version: version.version, known: VERSION }));
-    }
-    let sum = metadata.as_ref().and_then(|entries| entries.get("checksum"));
-    let borrowed = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-    if sum.map(String::as_str) != Some(checksum(text, borrowed).as_str()) {
-        return Err(corrupt("its bytes do not give the checksum it was saved with"));
-    }
-    let stored: Stored<Meta> = serde_json::from_str(text).map_err(|error| corrupt(&error.to_string()))?;
-    Ok((tensors, stored.meta))
+    let meta = saved(path, &tensors, metadata.as_ref())?;
+    meta.map(|meta| (tensors, meta)).ok_or_else(|| fault(path, CheckpointFault::Foreign))
 }
 
 /// Loads the tensors of any safetensors file, in the order of the file.
 ///
 /// # Errors
-/// A file that is missing, unreadable or damaged, or a tensor of a dtype that we do not have.
+/// A file that is missing, unreadable or damaged, or a tensor of a dtype that we do not have; one of ours that is too new.
 pub fn load_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, CheckpointError> {
-    read(path).map(|(tensors, _)| tensors)
+    let (tensors, metadata) = read(path)?;
+    saved(path, &tensors, metadata.as_ref())?;
+    Ok(tensors)
+}
+
+/// What [`save`] wrote beside the tensors, which are then those that it wrote; `None` where the file is not ours.
+fn saved(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: Option<&HashMap<String, String>>,
+) -> Result<Option<Meta>, CheckpointError> {
+    let Some(text) = metadata.and_then(|entries| entries.get("strata")) else { return Ok(None) };
+    let corrupt = |reason: &str| fault(path, CheckpointFault::Corrupt { reason: reason.to_string() });
+    let version: Stored<serde::de::IgnoredAny> =
+        serde_json::from_str(text).map_err(|error| corrupt(&error.to_string()))?;
+    if version.format != FORMAT {
+        return Ok(None);
+    }
+    if version.version > VERSION {
+        return Err(fault(path, CheckpointFault::Newer { version: version.version, known: VERSION }));
+    }
+    let sum = metadata.and_then(|entries| entries.get("checksum"));
+    let borrowed = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    if sum.map(String::as_str) != Some(checksum(text, borrowed).as_str()) {
+        return Err(corrupt("its bytes do not give the checksum it was saved with"));
+    }
+    let stored: Stored<Meta> = serde_json::from_str(text).map_err(|error| corrupt(&error.to_string()))?;
+    Ok(Some(stored.meta))
 }
 
 /// What is in a safetensors file, by its header alone.

@@ -333,7 +333,9 @@ fn checkpoint_from_a_newer_version() {
     let mut newer = bytes.clone();
     newer[at + old.len() - 1] = b'7';
     fs::write(&last, newer).unwrap();
-    strata(folder.path(), &["train", "tiny.model", "--resume", &last]).bad(&["version 7", "up to 1"]);
+    for how in [["train", "--resume"], ["eval", "--params"]] {
+        strata(folder.path(), &[how[0], "tiny.model", how[1], &last]).bad(&["version 7", "up to 1"]);
+    }
 }
 
 fn checkpoint_damaged() {
@@ -347,7 +349,10 @@ fn checkpoint_damaged() {
         (flipped(&bytes), "checksum"),
     ] {
         fs::write(&last, damaged).unwrap();
-        strata(folder.path(), &["train", "tiny.model", "--resume", &last]).bad(&[&last, word]);
+        // Parameters of others are taken too, but none of ours that is not whole.
+        for how in [["train", "--resume"], ["eval", "--params"]] {
+            strata(folder.path(), &[how[0], "tiny.model", how[1], &last]).bad(&[&last, word]);
+        }
     }
 }
 
