@@ -11,7 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use crate::model::{Input, Variable};
-use crate::ops::{Op, Problem, Scalar, VariableId, rules};
+use crate::ops::{Channel, Op, Problem, Scalar, VariableId, rules};
 use crate::types::Type;
 
 /// A value of a graph.
@@ -51,6 +51,15 @@ pub struct Update {
     pub value: ValueId,
 }
 
+/// A value that goes to another device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Send {
+    /// By which channel.
+    pub channel: Channel,
+    /// The value.
+    pub value: ValueId,
+}
+
 /// Values, what is wanted of them, and the tables that leaves refer to.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -65,6 +74,8 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// What the program changes.
     pub updates: Vec<Update>,
+    /// What other devices get, in the order in which it is sent.
+    pub sends: Vec<Send>,
 }
 
 impl Graph {
@@ -77,6 +88,7 @@ impl Graph {
             variables,
             outputs: Vec::new(),
             updates: Vec::new(),
+            sends: Vec::new(),
         }
     }
 
@@ -122,11 +134,16 @@ impl Graph {
         None
     }
 
-    /// Which values the outputs and updates need: one flag a value.
+    /// What leaves the program: outputs, variables' new values, what is sent.
+    pub fn wanted(&self) -> impl Iterator<Item = ValueId> {
+        let outputs = self.outputs.iter().map(|o| o.value);
+        outputs.chain(self.updates.iter().map(|u| u.value)).chain(self.sends.iter().map(|s| s.value))
+    }
+
+    /// Which values are needed for what leaves the program: one flag a value.
     pub fn needed(&self) -> Vec<bool> {
         let mut needed = vec![false; self.len()];
-        let wanted = self.outputs.iter().map(|o| o.value).chain(self.updates.iter().map(|u| u.value));
-        wanted.for_each(|value| needed[value.0 as usize] = true);
+        self.wanted().for_each(|value| needed[value.0 as usize] = true);
         for value in self.values().rev() {
             if needed[value.0 as usize] {
                 self.args(value).into_iter().for_each(|arg| needed[arg.0 as usize] = true);
@@ -230,5 +247,7 @@ pub fn rebuild(old: &Graph, mut rule: impl FnMut(&mut Graph, &Node, &[ValueId]) 
     let update = |u: &Update| Update { variable: u.variable, value: get(&becomes, u.value) };
     new.outputs = old.outputs.iter().map(output).collect();
     new.updates = old.updates.iter().map(update).collect();
+    let send = |s: &Send| Send { channel: s.channel, value: get(&becomes, s.value) };
+    new.sends = old.sends.iter().map(send).collect();
     new
 }

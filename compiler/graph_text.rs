@@ -113,6 +113,7 @@ impl fmt::Display for Attributes<'_> {
             | Op::Slot(_)
             | Op::Step
             | Op::Seed
+            | Op::Receive { .. }
             | Op::Training
             | Op::Unary(_)
             | Op::Binary(_)

@@ -21,6 +21,7 @@ pub mod model_text;
 pub mod ops;
 pub mod partition;
 pub mod passes;
+pub mod placement;
 pub mod reference;
 pub mod run;
 pub mod sequences;

@@ -32,6 +32,7 @@ pub fn evaluate(graph: &Graph, environment: &Environment) -> Vec<Array> {
             Op::Variable(v) => environment.variables[v.0 as usize].clone(),
             Op::Seed => Array::number(environment.seed as f64),
             Op::Step => Array::number(environment.step as f64),
+            Op::Receive { .. } => unreachable!("a device's program has no meaning without the others'"),
             Op::Training | Op::Gradient(_) | Op::Slot(_) => {
                 unreachable!("unfold has replaced the leaves of a model")
             }

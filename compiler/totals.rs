@@ -170,6 +170,7 @@ impl<'m> Finding<'m> {
             | Op::Variable(_)
             | Op::Step
             | Op::Seed
+            | Op::Receive { .. }
             | Op::Training
             | Op::Gradient(_)
             | Op::Slot(_)
@@ -235,6 +236,7 @@ impl<'m> Finding<'m> {
             | Op::Variable(_)
             | Op::Step
             | Op::Seed
+            | Op::Receive { .. }
             | Op::Training
             | Op::Gradient(_)
             | Op::Slot(_)

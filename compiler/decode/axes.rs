@@ -71,6 +71,7 @@ pub fn needs(op: &Op, args: &[&Type], result: &Type, wanted: &[Extent], time: Fr
         | Op::Variable(_)
         | Op::Step
         | Op::Seed
+        | Op::Receive { .. }
         | Op::Training
         | Op::Gradient(_)
         | Op::Slot(_)

@@ -179,6 +179,7 @@ impl<'m> Sight<'m> {
             | Op::Variable(_)
             | Op::Step
             | Op::Seed
+            | Op::Receive { .. }
             | Op::Gradient(_)
             | Op::Slot(_)
             | Op::Random { .. } => everything(),

@@ -324,6 +324,7 @@ impl Builder<'_> {
             | Op::Variable(_)
             | Op::Step
             | Op::Seed
+            | Op::Receive { .. }
             | Op::Training
             | Op::Gradient(_)
             | Op::Slot(_)

@@ -120,17 +120,9 @@ pub fn fuse(graph: &Graph, all: bool, outputs: Outputs) -> Fused {
     }
 }
 
-/// Which values outputs and updates depend on.
+/// Which values are made.
 fn needed(graph: &Graph) -> Vec<bool> {
-    let mut needed = vec![false; graph.len()];
-    for value in graph.outputs.iter().map(|o| o.value).chain(graph.updates.iter().map(|u| u.value)) {
-        needed[value.0 as usize] = true;
-    }
-    for value in graph.values().rev() {
-        if needed[value.0 as usize] {
-            graph.args(value).iter().for_each(|arg| needed[arg.0 as usize] = true);
-        }
-    }
+    let mut needed = graph.needed();
     need_histories(graph, &mut needed);
     needed
 }
@@ -180,8 +172,7 @@ fn decide(
 ) -> Stored {
     let mut wanted: BTreeSet<ValueId> = wanted.clone();
     let recurrence_of: HashMap<ValueId, &Results> = recurrences.iter().map(|r| (r.first(), r)).collect();
-    wanted.extend(graph.outputs.iter().map(|o| o.value));
-    wanted.extend(graph.updates.iter().map(|u| u.value));
+    wanted.extend(graph.wanted());
     let mut efforts = Vec::with_capacity(graph.len());
     for value in graph.values() {
         efforts.push(effort(graph, value, &efforts, &wanted));

@@ -98,6 +98,7 @@ pub fn kind(op: &Op) -> Kind {
         | Op::Order { .. }
         | Op::Cumulate { .. }
         | Op::ScatterAdd { .. }
+        | Op::Receive { .. }
         | Op::Convolve(_)
         | Op::ConvolveInput(..)
         | Op::ConvolveKernel(..)

@@ -77,6 +77,7 @@ fn only_moves(op: &Op) -> bool {
         | Op::Variable(_)
         | Op::Step
         | Op::Seed
+        | Op::Receive { .. }
         | Op::Training
         | Op::Gradient(_)
         | Op::Constant(..)

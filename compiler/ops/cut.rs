@@ -150,6 +150,7 @@ pub fn piece_op(op: &Op, cut: &Cut, piece: &Range<u64>, args: &[&Type], result: 
         | Op::Variable(_)
         | Op::Gradient(_)
         | Op::Slot(_)
+        | Op::Receive { .. }
         | Op::Random { .. }
         | Op::Scan { .. } => return None,
         Op::Index { axis, .. } if along.as_ref().is_some_and(|(cut, _)| cut == axis) => return None,

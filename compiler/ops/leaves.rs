@@ -23,6 +23,7 @@ fn infer(op: &Op, args: &[&Type]) -> Result<Type, Problem> {
         Op::Step | Op::Seed => Ok(Type::scalar(DType::I64)),
         Op::Training => Ok(Type::scalar(DType::Bool)),
         Op::Constant(_, dtype) => Ok(Type::scalar(*dtype)),
+        Op::Receive { axes, dtype, .. } => Ok(Type::new(*dtype, axes.clone())),
         Op::Index { axes, axis } if *axis < axes.len() => Ok(Type::new(DType::I32, axes.clone())),
         Op::Index { axes, axis } => {
             Err(Problem::Other(format!("axis {axis} is not one of the {} axes", axes.len())))

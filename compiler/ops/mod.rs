@@ -56,6 +56,10 @@ pub struct VariableId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId(pub u32);
 
+/// What leads a tensor from one device to another, once a step: an index into `Partitioned::channels`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Channel(pub u32);
+
 /// A number that can be compared and hashed: by its bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scalar(u64);
@@ -97,6 +101,15 @@ pub enum Op {
     Gradient(VariableId),
     /// A state or a slice inside a recurrence. In a `Model` only, where its body is being checked.
     Slot(u32),
+    /// What another device sends. Only in the program of one device of several.
+    Receive {
+        /// By which channel.
+        channel: Channel,
+        /// Axes of the result.
+        axes: Vec<Axis>,
+        /// What an element is.
+        dtype: DType,
+    },
     /// One number.
     Constant(Scalar, DType),
     /// The index along `axis`, as `i32`.
@@ -455,6 +468,7 @@ pub fn rules(op: &Op) -> &'static Rules {
         | Op::Training
         | Op::Gradient(_)
         | Op::Slot(_)
+        | Op::Receive { .. }
         | Op::Constant(..)
         | Op::Index { .. } => &leaves::RULES,
         Op::Random { .. } => &random::RULES,
@@ -507,6 +521,7 @@ impl Op {
             Op::Training => "training",
             Op::Gradient(_) => "gradient",
             Op::Slot(_) => "slot",
+            Op::Receive { .. } => "receive",
             Op::Constant(..) => "constant",
             Op::Index { .. } => "index",
             Op::Unary(unary) => unary.name(),
@@ -553,6 +568,7 @@ impl Op {
             Op::Slice { start: one, end: two, .. } | Op::Pad { low: one, high: two, .. } => vec![one, two],
             Op::Order { count, .. } => vec![count],
             Op::Index { axes, .. }
+            | Op::Receive { axes, .. }
             | Op::Random { axes, .. }
             | Op::Broadcast { axes, .. }
             | Op::Reshape { axes }
@@ -590,6 +606,7 @@ impl Op {
     pub fn axes_mut(&mut self) -> Option<&mut Vec<Axis>> {
         match self {
             Op::Index { axes, .. }
+            | Op::Receive { axes, .. }
             | Op::Random { axes, .. }
             | Op::Broadcast { axes, .. }
             | Op::Reshape { axes }

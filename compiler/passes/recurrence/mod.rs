@@ -63,6 +63,7 @@ fn is_heavy(op: &Op) -> bool {
         | Op::Variable(_)
         | Op::Step
         | Op::Seed
+        | Op::Receive { .. }
         | Op::Training
         | Op::Gradient(_)
         | Op::Slot(_)

@@ -1,0 +1,90 @@
+//! What a spec says of devices, checked: which there are, and which part of a model runs where.
+
+use strata_grammar::Span;
+
+use crate::types::DType;
+
+/// A logical device: an index into `Placement::devices`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId(pub u32);
+
+/// A device of a spec. It is logical: what it is carried out by is decided where the program runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// `gpu[3]`, or `worker[0]/gpu[3]` where there are several machines.
+    pub name: String,
+    /// `gpu`
+    pub kind: String,
+    /// Which machine it belongs to, counted from 0.
+    pub machine: u32,
+    /// Bytes that it can hold, where the spec says so.
+    pub memory: Option<u64>,
+    /// Operations a second, where the spec says so.
+    pub rate: Option<f64>,
+    /// Its declaration.
+    pub span: Span,
+}
+
+/// What it takes to move bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Bytes a second.
+    pub bandwidth: Option<f64>,
+    /// Seconds until the first byte is there.
+    pub latency: Option<f64>,
+    /// Its declaration.
+    pub span: Span,
+}
+
+/// A line of `place`: an index into `Placement::parts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartId(pub u32);
+
+/// A named part of a model and where it runs: on one device, or split over a grid of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// As it is written, indices resolved: `encoder[2]`.
+    pub name: String,
+    /// The devices of the grid, the last axis fastest; one if it is not split.
+    pub devices: Vec<DeviceId>,
+    /// By which axes of tensors the grid's axes split, and over how many devices each; none if it is not split. The
+    /// counts' product is the number of devices.
+    pub axes: Vec<(String, u32)>,
+    /// The name in the line of `place`.
+    pub span: Span,
+}
+
+/// What travels between devices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wire {
+    /// What an `f32` becomes on the way.
+    pub dtype: DType,
+    /// Whether it is rounded up or down by chance, so that the mean stays.
+    pub stochastic: bool,
+    /// Its line.
+    pub span: Span,
+}
+
+/// Where the parts of one model run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// The model's name.
+    pub model: String,
+    /// All devices of one copy, in order of declaration; at least one.
+    pub devices: Vec<Device>,
+    /// Between devices of one machine.
+    pub within: Option<Link>,
+    /// Between machines.
+    pub between: Option<Link>,
+    /// The lines of `place`, families resolved.
+    pub parts: Vec<Part>,
+    /// By origin of the model: which part its text belongs to, the innermost where one stands in another. Origins
+    /// behind the end, such as those of an optimizer, belong to none.
+    pub of: Vec<Option<PartId>>,
+    /// What travels, where it is not what is computed.
+    pub wire: Option<Wire>,
+    /// Whether sums over devices may be taken in any order.
+    pub any_order: bool,
+    /// The `place` item, or `devices` where nothing is placed.
+    pub span: Span,
+}
