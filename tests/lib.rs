@@ -7,10 +7,11 @@ pub mod points;
 pub mod primitives;
 pub mod random;
 pub mod random_graph;
+pub mod random_homes;
 pub mod random_scan;
 pub mod recurrences;
-
 pub mod spec;
+pub mod together;
 pub mod trial;
 
 use std::path::{Path, PathBuf};

@@ -8,6 +8,8 @@ mod edits;
 mod lifting;
 #[path = "properties/meaning.rs"]
 mod meaning;
+#[path = "properties/partition.rs"]
+mod partition;
 #[path = "properties/passes.rs"]
 mod passes;
 #[path = "properties/recurrences.rs"]
