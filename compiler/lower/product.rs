@@ -1,6 +1,6 @@
 //! A contraction of general axes as strided matrix products: C\[m, n\] = A\[m, k\] · B\[k, n\], and loops around it.
 
-use strata_runtime::kernels::ProductDesc;
+use strata_runtime::kernels::{ProductDesc, sums};
 
 use super::values::{View, row_major, view};
 use crate::graph::{Graph, ValueId};
@@ -91,6 +91,7 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
     let n = take_longest(merge(columns.collect()), &mut around);
     let sums = merge(sum.iter().map(|(l, r)| run(at(*l), at(*r), None)).collect());
     let k = sums.first().copied().unwrap_or(ONE);
+    let sizes = graph.ty(args[0]).dims();
     let desc = ProductDesc {
         m: m.size as u64,
         n: n.size as u64,
@@ -101,7 +102,7 @@ pub fn product(graph: &Graph, value: ValueId, batch: &[(usize, usize)], sum: &[(
         b_column: n.steps[1],
         c_row: m.steps[2],
         c_column: n.steps[2],
-        block: 0,
+        sum: sums::axes(&sum.iter().map(|(l, _)| sizes[*l]).collect::<Vec<_>>()),
         flags: 0,
     };
     let around = around.iter().map(|run| Around { count: run.size, steps: run.steps }).collect();

@@ -35,7 +35,6 @@ pub fn convolve_desc(convolution: &Convolution, x: &[usize], w: &[usize]) -> Con
         low: pair(&low, 0),
         high: pair(&high, 0),
         groups: convolution.groups,
-        block: 0,
         flags: 0,
     }
 }
@@ -53,7 +52,6 @@ pub fn pool_desc(pooling: &Pooling, x: &[usize]) -> PoolDesc {
         stride: pair(&pooling.stride, 1),
         low: pair(&low, 0),
         high: pair(&high, 0),
-        flags: 0,
     }
 }
 

@@ -1,10 +1,13 @@
 //! The loops around the tiles: cuts a contraction into panels that fit the caches.
 //!
-//! A contraction is C\[rows, columns\] = (C +) left\[rows, k\] · right\[k, columns\]. Its k is cut into blocks by
-//! [`block_of`], a function of k alone; each block is one chain of fused multiply-adds from +0, and the blocks
-//! are added to C in order. Rows and columns may be cut anywhere without changing a bit.
+//! A contraction is C\[rows, columns\] = left\[rows, k\] · right\[k, columns\]. Its k is summed in the order of
+//! [`sums`]. Rows and columns may be cut anywhere without changing a bit.
+//!
+//! What waits for its other half lies in C, if nothing to its left waits, and else in scratch: level 1, 2, ….
 
 use super::micro::{BLOCK_MAX, COLUMNS_MAX, Layout, Micro, PITCH, ROWS_MAX, Tile};
+use super::sums::{self, LEAF, Leaf};
+use super::wide::{self, Job};
 use std::ops::Range;
 
 /// Elements of the packed right operand that are kept at once (2 MiB: found by measuring).
@@ -24,6 +27,10 @@ const STEPS_FEW: usize = 1024;
 
 /// Rows that go through all of the packed k before the next rows begin, so that their part of C stays near.
 const ROWS_NEAR: usize = 224;
+
+/// Rows that go through all of k before the next rows begin, where k is packed in several rounds: it bounds the sums
+/// that wait.
+const ROWS_FAR: usize = 2048;
 
 /// With no more tiles of rows than this, the right operand is read where it lies.
 const DIRECT_TILES: usize = 3;
@@ -116,8 +123,6 @@ pub(super) struct Output {
     pub rows: RowMap,
     /// Elements between columns.
     pub column: isize,
-    /// Whether the sum is added to what C holds.
-    pub add: bool,
     /// One per column, or per row, or null.
     pub bias: *const f32,
     /// Whether `bias` goes with rows.
@@ -139,33 +144,27 @@ impl Output {
     }
 }
 
-/// Which part of the contraction to compute.
+/// Which part of the contraction to compute, and how its sums are made.
 #[derive(Clone)]
-pub(super) struct Extent {
+pub(super) struct Extent<'a> {
     /// Rows of C.
     pub rows: Range<usize>,
     /// Columns of C.
     pub columns: Range<usize>,
-    /// Steps of the whole sum.
-    pub k: usize,
-    /// Steps of a block; see [`block_of`].
-    pub block: usize,
+    /// The chains of each sum.
+    pub leaves: &'a [Leaf],
 }
 
-impl Extent {
+impl Extent<'_> {
     /// The same part of the transposed contraction.
-    pub fn turned(self) -> Extent {
+    pub fn turned(self) -> Self {
         Extent { rows: self.columns, columns: self.rows, ..self }
     }
-}
 
-/// The length of the chains that a sum of `k` steps is cut into: `wanted` if it is not zero, but at most
-/// [`BLOCK_MAX`]; else equal parts, as few as that limit allows. The last chain may be shorter.
-pub(super) fn block_of(k: usize, wanted: usize) -> usize {
-    if wanted != 0 {
-        return wanted.min(BLOCK_MAX);
+    /// Steps of the whole sum.
+    pub fn k(&self) -> usize {
+        self.leaves.last().map_or(0, |leaf| leaf.end)
     }
-    k.div_ceil(k.div_ceil(BLOCK_MAX).max(1)).max(1)
 }
 
 /// Steps and columns of the right operand that are packed at once.
@@ -173,7 +172,7 @@ pub(super) fn block_of(k: usize, wanted: usize) -> usize {
 /// With few rows the packing is used too little to be worth fetching from afar. Where C is small it is gone
 /// through once for every packing, which then is as small as stays in the second-level cache; where C is large,
 /// as much of k as possible is packed, and C is gone through once.
-fn packed_extent(k: usize, rows: usize, columns: usize, block: usize) -> (usize, usize) {
+fn packed_extent(k: usize, rows: usize, columns: usize) -> (usize, usize) {
     let columns = columns.next_multiple_of(COLUMNS_MAX);
     let (steps, elements) = if rows <= ROWS_NEAR {
         (STEPS_FEW, NEAR_MAX)
@@ -182,14 +181,31 @@ fn packed_extent(k: usize, rows: usize, columns: usize, block: usize) -> (usize,
     } else {
         (STEPS_MAX, RIGHT_MAX)
     };
-    let steps = k.div_ceil(block).clamp(1, (steps / block).max(1)) * block;
+    let steps = k.clamp(1, steps.max(LEAF));
     (steps, columns.min(elements / steps / COLUMNS_MAX * COLUMNS_MAX))
 }
 
-/// Bytes of scratch that [`contract`] needs for any part of k steps and `columns` columns.
-pub(super) fn scratch_bytes(k: usize, columns: usize, block: usize) -> usize {
-    let all = k.next_multiple_of(block).max(block) * columns.next_multiple_of(COLUMNS_MAX);
-    (PANEL + ROWS_MAX * COLUMNS_MAX + all.min(RIGHT_MAX)) * size_of::<f32>() + ALIGN
+/// Rows whose sums wait together.
+fn waiting_rows(k: usize, steps: usize, rows: usize) -> usize {
+    rows.min(if k <= steps { ROWS_NEAR } else { ROWS_FAR })
+}
+
+/// Levels of sums that wait in scratch.
+fn levels(leaves: &[Leaf]) -> usize {
+    sums::depth(leaves).saturating_sub(1)
+}
+
+/// Bytes of scratch that [`contract`] needs for any part of at most so many rows and columns of a sum over `axes`.
+pub(super) fn scratch_bytes(axes: &sums::Axes, rows: usize, columns: usize) -> usize {
+    let (k, levels) = (sums::terms(axes), levels(&sums::leaves(axes)));
+    // What is packed and what waits depends on the number of rows, of which a part may have fewer.
+    let need = |rows: usize| {
+        let (steps, width) = packed_extent(k, rows, columns);
+        steps * width + levels * waiting_rows(k, steps, rows) * width
+    };
+    let all = [rows, rows.min(ROWS_NEAR), rows.min(SMALL / columns.next_multiple_of(COLUMNS_MAX).max(1))];
+    let most = all.into_iter().map(need).max().unwrap_or(0);
+    (PANEL + ROWS_MAX * COLUMNS_MAX + most) * size_of::<f32>() + ALIGN
 }
 
 /// Computes a part of a contraction.
@@ -205,34 +221,83 @@ pub(super) unsafe fn contract<L: Left, R: Right>(
     extent: &Extent,
     scratch: *mut u8,
 ) {
-    let Extent { rows, columns, k, block } = extent;
+    let Extent { rows, columns, leaves } = extent;
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let (steps, width) = packed_extent(*k, rows.len(), columns.len(), *block);
+    let k = extent.k();
+    let (steps, width) = packed_extent(k, rows.len(), columns.len());
+    let rounds = rounds(leaves, steps);
+    let far = waiting_rows(k, steps, rows.len());
     let scratch = scratch.wrapping_add(scratch.align_offset(ALIGN)).cast::<f32>();
     let panel = scratch.wrapping_add(ROWS_MAX * COLUMNS_MAX);
     let packed = panel.wrapping_add(PANEL);
-    let work = Work { micro, left, right, out, columns: 0..0, k: *k, block: *block, spare: scratch, panel };
+    let waiting = packed.wrapping_add(steps * width);
+    let rest = Waiting { base: waiting, row: width, level: far * width };
+    let work = Work { micro, left, right, out, columns: 0..0, leaves, spare: scratch, panel, waiting: rest };
     let in_place = rows.len() <= DIRECT_TILES * micro.rows && right.direct(0, columns.start).is_some();
     for from in columns.clone().step_by(width) {
         let work = Work { columns: from..columns.end.min(from + width), ..work };
-        // At least one round, so that an empty sum is written too.
-        for first in (0..(*k).max(1)).step_by(steps) {
-            let ks = first..(first + steps).min(*k);
-            // SAFETY: the caller's; `packed` has room for steps × width elements.
-            unsafe {
-                let packed = if in_place {
-                    None
-                } else {
-                    work.pack(ks.clone(), packed);
-                    Some(packed.cast_const())
-                };
-                for near in rows.clone().step_by(ROWS_NEAR) {
-                    work.rows(near..rows.end.min(near + ROWS_NEAR), ks.clone(), packed);
-                }
+        // SAFETY: the caller's; `packed` has room for steps × width elements, and what waits for `far` rows.
+        let round = |round: &Range<usize>, rows: Range<usize>| unsafe {
+            let ks = work.steps(round);
+            if !in_place {
+                work.pack(ks, packed);
+            }
+            let packed = (!in_place).then_some(packed.cast_const());
+            for near in rows.clone().step_by(ROWS_NEAR) {
+                let near = near..rows.end.min(near + ROWS_NEAR);
+                let first = if rounds.len() == 1 { near.start } else { rows.start };
+                work.rows(near, first, round.clone(), packed);
+            }
+        };
+        if let [all] = rounds.as_slice() {
+            round(all, rows.clone());
+            continue;
+        }
+        for first in rows.clone().step_by(far) {
+            for leaves in &rounds {
+                round(leaves, first..rows.end.min(first + far));
             }
         }
+    }
+}
+
+/// Stretches of the leaves, each of at most so many steps.
+fn rounds(leaves: &[Leaf], steps: usize) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let (mut first, mut start) = (0, 0);
+    for (at, leaf) in leaves.iter().enumerate() {
+        if leaf.end - start > steps {
+            found.push(first..at);
+            first = at;
+            start = leaves[at - 1].end;
+        }
+    }
+    found.push(first..leaves.len());
+    found
+}
+
+/// Where sums wait for their other half, from level 1 on.
+#[derive(Clone, Copy)]
+struct Waiting {
+    base: *mut f32,
+    /// Elements between rows.
+    row: usize,
+    /// Elements between levels.
+    level: usize,
+}
+
+impl Waiting {
+    /// Where a column of the columns in work begins at a level.
+    #[inline]
+    fn at(&self, level: usize, column: usize) -> *mut f32 {
+        self.base.wrapping_add((level - 1) * self.level + column)
+    }
+
+    /// Where rows begin, from `first` on.
+    fn rows(&self, first: usize) -> [isize; ROWS_MAX] {
+        std::array::from_fn(|r| ((first + r) * self.row) as isize)
     }
 }
 
@@ -244,12 +309,26 @@ struct Work<'a, L, R> {
     out: &'a Output,
     /// The columns in work.
     columns: Range<usize>,
-    k: usize,
-    block: usize,
+    leaves: &'a [Leaf],
     /// Room for one tile, for a C whose columns are not contiguous.
     spare: *mut f32,
     /// Room for a left panel.
     panel: *mut f32,
+    waiting: Waiting,
+}
+
+/// A leaf in work.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// Its steps.
+    start: usize,
+    end: usize,
+    /// See [`Leaf::joins`].
+    joins: usize,
+    /// How many sums to its left wait.
+    before: usize,
+    /// Whether it is the last of the whole sum.
+    last: bool,
 }
 
 impl<L: Left, R: Right> Work<'_, L, R> {
@@ -265,102 +344,160 @@ impl<L: Left, R: Right> Work<'_, L, R> {
         }
     }
 
-    /// The steps `ks` of some rows, whose part of C stays in the second-level cache.
-    unsafe fn rows(&self, rows: Range<usize>, ks: Range<usize>, packed: Option<*const f32>) {
+    /// The steps of some leaves.
+    fn steps(&self, leaves: &Range<usize>) -> Range<usize> {
+        let start = leaves.start.checked_sub(1).map_or(0, |before| self.leaves[before].end);
+        start..self.leaves[leaves.end - 1].end
+    }
+
+    /// Some leaves of some rows, whose part of C stays in the second-level cache. What waits is counted from row
+    /// `first`.
+    unsafe fn rows(
+        &self,
+        rows: Range<usize>,
+        first: usize,
+        leaves: Range<usize>,
+        packed: Option<*const f32>,
+    ) {
         let tiles = rows.len().div_ceil(self.micro.rows);
         let cut = |t: usize| rows.start + rows.len() * t / tiles;
-        let mut first = ks.start;
-        loop {
-            let steps = first..(first + self.block).min(ks.end);
+        let ks = self.steps(&leaves);
+        let joined: usize = self.leaves[..leaves.start].iter().map(|leaf| leaf.joins).sum();
+        let (mut before, mut start) = (leaves.start - joined, ks.start);
+        for (leaf, at) in self.leaves[leaves.clone()].iter().zip(leaves) {
+            let last = at + 1 == self.leaves.len();
+            let chain = Chain { start, end: leaf.end, joins: leaf.joins, before, last };
             // Short rows are filled together to save calls, rows that lie across to use whole cache lines.
             let together = match self.left.layout() {
-                Layout::Along if steps.len() > SHORT => 1,
+                Layout::Along if chain.end - chain.start > SHORT => 1,
                 Layout::Along | Layout::Across => GROUP,
             };
             for t in (0..tiles).step_by(together) {
                 let group: [_; GROUP] = std::array::from_fn(|i| cut(t + i)..cut(t + i + 1));
                 // SAFETY: the caller's.
-                unsafe { self.group(&group[..together.min(tiles - t)], steps.clone(), &ks, packed) }
+                unsafe { self.group(&group[..together.min(tiles - t)], first, chain, &ks, packed) }
             }
-            first = steps.end;
-            if first >= ks.end {
-                return;
-            }
+            before = before + 1 - leaf.joins;
+            start = leaf.end;
         }
     }
 
-    /// One block of k for a group of tiles and all columns in work.
+    /// One leaf for a group of tiles and all columns in work.
     unsafe fn group(
         &self,
         tiles: &[Range<usize>],
-        steps: Range<usize>,
+        first: usize,
+        chain: Chain,
         ks: &Range<usize>,
         packed: Option<*const f32>,
     ) {
-        // SAFETY: the caller's; a tile has no more rows and a block no more steps than a panel holds.
-        unsafe { self.left.fill(self.micro, tiles, steps.clone(), self.panel) };
+        // SAFETY: the caller's; a tile has no more rows and a leaf no more steps than a panel holds.
+        unsafe { self.left.fill(self.micro, tiles, chain.start..chain.end, self.panel) };
         for (t, rows) in tiles.iter().enumerate() {
             let panel = match self.left.layout() {
                 Layout::Along => self.panel.wrapping_add((rows.start - tiles[0].start) * PITCH),
                 Layout::Across => self.panel.wrapping_add(t * ACROSS),
             };
             // SAFETY: the caller's.
-            unsafe { self.tile(rows, &steps, ks, panel, packed) };
+            unsafe { self.tile(rows, first, chain, ks, panel, packed) };
         }
     }
 
-    /// One block of k for one tile's rows and all columns in work.
+    /// One leaf for one tile's rows and all columns in work.
     unsafe fn tile(
         &self,
         rows: &Range<usize>,
-        steps: &Range<usize>,
+        first: usize,
+        chain: Chain,
         ks: &Range<usize>,
         panel: *const f32,
         packed: Option<*const f32>,
     ) {
-        let Work { micro, out, .. } = self;
+        let Work { micro, out, waiting, .. } = self;
         let mut offsets = [0isize; ROWS_MAX];
         for (offset, row) in offsets.iter_mut().zip(rows.clone()) {
             *offset = out.rows.offset(row);
         }
-        let last = steps.end == self.k;
+        // Where the chain goes: to a place of its own, or onto the sum that waits for it.
+        let level = if chain.joins == 0 { chain.before } else { chain.before - 1 };
+        let done = chain.last && chain.joins <= 1;
+        let near = if level == 0 { [0; ROWS_MAX] } else { waiting.rows(rows.start - first) };
         let layout = self.left.layout();
         for (i, from) in self.columns.clone().step_by(micro.columns).enumerate() {
             let columns = from..self.columns.end.min(from + micro.columns);
             let (b, b_stride) = match packed {
                 Some(packed) => (
-                    packed.wrapping_add((i * ks.len() + steps.start - ks.start) * micro.columns),
+                    packed.wrapping_add((i * ks.len() + chain.start - ks.start) * micro.columns),
                     micro.columns,
                 ),
-                None => self.right.direct(steps.start, from).expect("asked before the loops began"),
+                None => self.right.direct(chain.start, from).expect("asked before the loops began"),
             };
-            let bias = if last && !out.bias.is_null() {
+            let bias = if chain.last && !out.bias.is_null() {
                 out.bias.wrapping_add(if out.bias_by_row { rows.start } else { from })
             } else {
                 std::ptr::null()
             };
+            let c = out.c.wrapping_offset(from as isize * out.column);
+            let (base, offsets_there) = match level {
+                0 => (c, &offsets),
+                _ => (waiting.at(level, from - self.columns.start), &near),
+            };
             let tile = Tile {
-                k: steps.len(),
+                k: chain.end - chain.start,
                 a: panel,
                 b,
                 b_stride,
-                c: out.c.wrapping_offset(from as isize * out.column),
-                rows: offsets.as_ptr(),
+                c: base,
+                rows: offsets_there.as_ptr(),
                 columns: columns.len(),
-                add: out.add || steps.start > 0,
-                bias,
+                add: chain.joins > 0,
+                bias: if done { bias } else { std::ptr::null() },
                 bias_by_row: out.bias_by_row,
-                relu: last && out.relu,
+                relu: done && out.relu,
             };
             let kernel = micro.tile(layout, rows.len(), columns.len());
-            // SAFETY: the caller's.
+            // SAFETY: the caller's; what waits has room for these rows and columns at each level.
             unsafe {
-                if out.column == 1 || columns.len() == 1 {
+                if level > 0 || out.column == 1 || columns.len() == 1 {
                     kernel(&tile);
                 } else {
                     self.scattered(&tile, out.column, rows.len(), kernel);
                 }
             }
+            if chain.joins > 1 {
+                let to = Place { base: c, rows: &offsets, column: out.column };
+                let size = [rows.len(), columns.len()];
+                let finish = chain.last.then_some(bias);
+                // SAFETY: as above.
+                unsafe { self.join(chain, level, from - self.columns.start, &near, &to, size, finish) };
+            }
+        }
+    }
+
+    /// Joins what a chain was added to, at `level`, with the sums that wait on its left. `to`: the tile of C.
+    #[expect(clippy::too_many_arguments, reason = "a tile, and where it lies at each level")]
+    #[inline(never)]
+    unsafe fn join(
+        &self,
+        chain: Chain,
+        level: usize,
+        column: usize,
+        near: &[isize; ROWS_MAX],
+        to: &Place,
+        size: [usize; 2],
+        finish: Option<*const f32>,
+    ) {
+        let place = |level: usize| match level {
+            0 => *to,
+            _ => Place { base: self.waiting.at(level, column), rows: near, column: 1 },
+        };
+        for upper in (0..level).rev().take(chain.joins - 1) {
+            let join = Join { to: place(upper), from: place(upper + 1), size };
+            wide::run_as(self.micro.isa, join);
+        }
+        if let Some(bias) = finish {
+            // SAFETY: the caller's.
+            unsafe { finish_tile(to, bias, self.out, size) };
         }
     }
 
@@ -383,6 +520,73 @@ impl<L: Left, R: Right> Work<'_, L, R> {
                 for j in 0..tile.columns {
                     *far(r, j) = *spare(r, j);
                 }
+            }
+        }
+    }
+}
+
+/// Where a tile lies.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    base: *mut f32,
+    /// Elements from the base to each row.
+    rows: &'a [isize; ROWS_MAX],
+    /// Elements between columns.
+    column: isize,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    fn at(&self, row: usize, column: usize) -> *mut f32 {
+        self.base.wrapping_offset(self.rows[row] + column as isize * self.column)
+    }
+}
+
+/// Adds a sum to the one on its left. Who makes it vouches for both tiles, which do not overlap; that of `from` has
+/// contiguous columns.
+struct Join<'a> {
+    to: Place<'a>,
+    from: Place<'a>,
+    /// Rows and columns.
+    size: [usize; 2],
+}
+
+impl Job for Join<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Join { to, from, size: [rows, columns] } = self;
+        for r in 0..rows {
+            let (sum, other) = (to.at(r, 0), from.at(r, 0));
+            // SAFETY: whoever made the job vouches for the tiles.
+            unsafe {
+                if to.column == 1 {
+                    for j in 0..columns {
+                        *sum.add(j) += *other.add(j);
+                    }
+                } else {
+                    for j in 0..columns {
+                        *to.at(r, j) += *other.add(j);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bias and relu of sums that were joined.
+unsafe fn finish_tile(to: &Place, bias: *const f32, out: &Output, [rows, columns]: [usize; 2]) {
+    if bias.is_null() && !out.relu {
+        return;
+    }
+    for r in 0..rows {
+        for j in 0..columns {
+            // SAFETY: the tile and its part of the bias are the caller's.
+            unsafe {
+                let mut value = *to.at(r, j);
+                if !bias.is_null() {
+                    value += *bias.add(if out.bias_by_row { r } else { j });
+                }
+                *to.at(r, j) = if out.relu && value < 0.0 { 0.0 } else { value };
             }
         }
     }

@@ -8,12 +8,13 @@
 //! every channel is a group) and keep the promise of products: bits depend on the shape of the convolution and on
 //! the element, never on the part asked for.
 
-use super::contract::{self, Extent, Left, Output, Right, RowMap, block_of};
+use super::contract::{self, Extent, Left, Output, Right, RowMap};
 use super::depthwise::{EachPoint, EachTap};
 use super::isa::Isa;
 use super::micro::{Layout, Micro, PITCH, Runs};
 use super::patches::{ByPlace, ByPoint, Patches};
-use super::product::{ACCUMULATE, FEW, Matrix, RELU};
+use super::product::{FEW, Matrix, RELU};
+use super::sums::{self, Axes};
 use super::wide;
 use std::ops::Range;
 
@@ -41,9 +42,7 @@ pub struct ConvolveDesc {
     pub high: [i64; 2],
     /// Groups of channels that do not mix, at least 1.
     pub groups: u64,
-    /// Length of the chains that each sum is cut into (at most 256); 0 derives it from the sum's length.
-    pub block: u64,
-    /// [`ACCUMULATE`] and [`RELU`] (the latter for the forward pass alone).
+    /// [`RELU`] (for the forward pass alone), or 0.
     pub flags: u64,
 }
 
@@ -64,9 +63,7 @@ impl ConvolveDesc {
 
     /// Bytes of scratch for any part of the forward pass, on any processor.
     pub fn forward_scratch_bytes(&self) -> usize {
-        let k = self.weight_rows() as usize;
-        let columns = if few(self.out_group()) { self.points() } else { self.out_group() };
-        contract::scratch_bytes(k, columns, block_of(k, self.block as usize))
+        scratch_bytes(&self.taps(), self.points(), self.out_group())
     }
 
     /// Bytes of scratch for any part of the input's gradient, on any processor.
@@ -74,10 +71,9 @@ impl ConvolveDesc {
         let mut bytes = 0;
         for y in self.phases(0) {
             for x in self.phases(1) {
-                let k = y.taps * x.taps * self.out_group();
+                let sum = sums::axes(&[y.taps, x.taps, self.out_group()]);
                 let points = self.images as usize * y.points * x.points;
-                let columns = if few(self.in_group()) { points } else { self.in_group() };
-                bytes = bytes.max(contract::scratch_bytes(k, columns, block_of(k, self.block as usize)));
+                bytes = bytes.max(scratch_bytes(&sum, points, self.in_group()));
             }
         }
         bytes
@@ -85,9 +81,18 @@ impl ConvolveDesc {
 
     /// Bytes of scratch for any part of the weights' gradient, on any processor.
     pub fn weight_gradient_scratch_bytes(&self) -> usize {
-        let k = self.points();
-        let columns = if few(self.out_group()) { self.weight_rows() as usize } else { self.out_group() };
-        contract::scratch_bytes(k, columns, block_of(k, self.block as usize))
+        scratch_bytes(&self.grid(), self.weight_rows() as usize, self.out_group())
+    }
+
+    /// What an element of y is summed over.
+    fn taps(&self) -> Axes {
+        sums::axes(&[self.kernel[0] as usize, self.kernel[1] as usize, self.in_group()])
+    }
+
+    /// What an element of the weights' gradient is summed over.
+    fn grid(&self) -> Axes {
+        let [height, width] = self.output().map(|size| size as usize);
+        sums::axes(&[self.images as usize, height, width])
     }
 
     /// Points of y in all images.
@@ -185,7 +190,7 @@ struct Phase {
     low: isize,
 }
 
-/// y = (y +) x convolved with w, plus `bias` (one per channel, or null), for the images `part`.
+/// y = x convolved with w, plus `bias` (one per channel, or null), for the images `part`.
 ///
 /// # Safety
 /// All operands readable, and y writable, as `desc` says; y overlaps none of the others; `scratch` has
@@ -220,7 +225,7 @@ pub(super) unsafe fn convolve_with(
 ) {
     let channels = desc.channels_out as usize;
     let [height, width] = desc.output().map(|s| s as usize);
-    let k = desc.weight_rows() as usize;
+    let leaves = sums::leaves(&desc.taps());
     for group in 0..desc.rounds() {
         let shift = group * desc.out_group();
         let patches = desc.patches(x, group);
@@ -229,7 +234,6 @@ pub(super) unsafe fn convolve_with(
             c: y.wrapping_add(shift),
             rows: RowMap::Even(channels as isize),
             column: 1,
-            add: desc.flags & ACCUMULATE != 0,
             bias: if bias.is_null() { bias } else { bias.wrapping_add(shift) },
             bias_by_row: false,
             relu: desc.flags & RELU != 0,
@@ -237,8 +241,7 @@ pub(super) unsafe fn convolve_with(
         let extent = Extent {
             rows: part.start * height * width..part.end * height * width,
             columns: 0..desc.out_group(),
-            k,
-            block: block_of(k, desc.block as usize),
+            leaves: &leaves,
         };
         let points = ByPoint(&patches);
         // SAFETY: the caller's.
@@ -257,12 +260,18 @@ pub(super) unsafe fn convolve_with(
     }
 }
 
+/// Bytes of scratch for a contraction of so many rows and columns, put down or across.
+fn scratch_bytes(sum: &Axes, rows: usize, columns: usize) -> usize {
+    let (rows, columns) = if few(columns) { (columns, rows) } else { (rows, columns) };
+    contract::scratch_bytes(sum, rows, columns)
+}
+
 /// Whether channels are so few that they are better put down than across.
 fn few(channels: usize) -> bool {
     channels as u64 <= FEW
 }
 
-/// dx = (dx +) the gradient by x, given dy, for the images `part`.
+/// dx = the gradient by x, given dy, for the images `part`.
 ///
 /// # Safety
 /// All operands readable, and dx writable, as `desc` says; dx overlaps none of the others; `scratch` has
@@ -346,19 +355,14 @@ unsafe fn phase_gradient(
             step: [desc.stride[0] as isize * width * channels_in, desc.stride[1] as isize * channels_in],
         },
         column: 1,
-        add: desc.flags & ACCUMULATE != 0,
         bias: std::ptr::null(),
         bias_by_row: false,
         relu: false,
     };
     let points = phase[0].points * phase[1].points;
-    let k = phase[0].taps * phase[1].taps * desc.out_group();
-    let extent = Extent {
-        rows: part.start * points..part.end * points,
-        columns: 0..desc.in_group(),
-        k,
-        block: block_of(k, desc.block as usize),
-    };
+    let leaves = sums::leaves(&sums::axes(&[phase[0].taps, phase[1].taps, desc.out_group()]));
+    let extent =
+        Extent { rows: part.start * points..part.end * points, columns: 0..desc.in_group(), leaves: &leaves };
     let points = ByPoint(&patches);
     // SAFETY: the caller's.
     unsafe {
@@ -455,7 +459,7 @@ impl Left for Turned {
     }
 }
 
-/// dw = (dw +) the gradient by w, given dy, for the rows `part` of [`ConvolveDesc::weight_rows`]. Each element
+/// dw = the gradient by w, given dy, for the rows `part` of [`ConvolveDesc::weight_rows`]. Each element
 /// is one sum over all points of all images.
 ///
 /// # Safety
@@ -487,7 +491,7 @@ pub(super) unsafe fn weight_gradient_with(
     scratch: *mut u8,
 ) {
     let channels = desc.channels_out as usize;
-    let k = desc.points();
+    let leaves = sums::leaves(&desc.grid());
     for group in 0..desc.rounds() {
         let shift = group * desc.out_group();
         let patches = desc.patches(x, group);
@@ -496,17 +500,11 @@ pub(super) unsafe fn weight_gradient_with(
             c: dw.wrapping_add(shift),
             rows: RowMap::Even(channels as isize),
             column: 1,
-            add: desc.flags & ACCUMULATE != 0,
             bias: std::ptr::null(),
             bias_by_row: false,
             relu: false,
         };
-        let extent = Extent {
-            rows: part.clone(),
-            columns: 0..desc.out_group(),
-            k,
-            block: block_of(k, desc.block as usize),
-        };
+        let extent = Extent { rows: part.clone(), columns: 0..desc.out_group(), leaves: &leaves };
         let places = ByPlace(&patches);
         // SAFETY: the caller's.
         unsafe {

@@ -21,6 +21,8 @@ pub mod element;
 
 pub mod rows;
 
+pub mod sums;
+
 pub mod lines;
 
 pub mod plain;
@@ -41,7 +43,7 @@ pub use convolve::ConvolveDesc;
 pub use lines::LinesDesc;
 pub use plain::PlainDesc;
 pub use pool::PoolDesc;
-pub use product::{ACCUMULATE, ProductDesc, RELU};
+pub use product::{ProductDesc, RELU};
 pub use random::{Draw, stream_of};
 pub use rows::RowsDesc;
 pub use table::{Entry, TABLE, Table};

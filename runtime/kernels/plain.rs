@@ -1,13 +1,13 @@
 //! Products of any numbers but `f32`: plain loops, for what is seldom large.
 //!
-//! An element's sum is that of the tiled product (`contract.rs`): chains of fused multiply-adds from +0 over blocks of
-//! k, added in order. Of integers, whatever the order, what wraps around.
+//! An element's sum is that of the tiled product, in the order of `sums`. Of integers, whatever the order, what wraps
+//! around.
 
 use std::ops::Range;
 
-use super::contract::block_of;
 use super::element::Element;
 use super::product::ProductDesc;
+use super::sums::leaves;
 use super::wide::Job;
 
 /// Columns whose sums are kept in registers.
@@ -37,15 +37,15 @@ impl<T: Element> Job for Product<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Product { desc, a, b, c, rows, columns } = self;
-        let k = desc.k as usize;
-        let block = block_of(k, desc.block as usize);
+        let leaves = leaves(&desc.sum);
+        let mut waiting: Vec<[T; STRIP]> = Vec::new();
         for start in columns.clone().step_by(STRIP) {
             let width = STRIP.min(columns.end - start);
             for row in rows.clone() {
-                let mut total = [T::ZERO; STRIP];
-                for first in (0..k).step_by(block) {
+                let mut first = 0;
+                for leaf in &leaves {
                     let mut chain = [T::ZERO; STRIP];
-                    for step in first..k.min(first + block) {
+                    for step in first..leaf.end {
                         // SAFETY: row, column and step are those of the operands.
                         unsafe {
                             let x = *a.offset(
@@ -66,8 +66,13 @@ impl<T: Element> Job for Product<'_, T> {
                             }
                         }
                     }
-                    total.iter_mut().zip(&chain).for_each(|(total, chain)| *total = total.plus(*chain));
+                    for other in waiting.drain(waiting.len() - leaf.joins..).rev() {
+                        chain.iter_mut().zip(other).for_each(|(sum, other)| *sum = other.plus(*sum));
+                    }
+                    waiting.push(chain);
+                    first = leaf.end;
                 }
+                let total = waiting.pop().unwrap_or([T::ZERO; STRIP]);
                 for (j, sum) in total[..width].iter().enumerate() {
                     // SAFETY: row and column are those of C.
                     unsafe {

@@ -5,7 +5,6 @@
 //! split over images changes a bit.
 
 use super::lanes::{N, Stretch, load, store, stretches};
-use super::product::ACCUMULATE;
 use super::wide::{self, Job};
 use std::ops::Range;
 
@@ -27,8 +26,6 @@ pub struct PoolDesc {
     pub low: [i64; 2],
     /// Pixels after the last row and column; negative crops.
     pub high: [i64; 2],
-    /// [`ACCUMULATE`], for the gradients alone.
-    pub flags: u64,
 }
 
 impl PoolDesc {
@@ -184,13 +181,11 @@ impl<F: Fn(f32, f32) -> f32> Stretch for ForwardStretch<'_, F> {
     }
 }
 
-/// Sets one image of dx to zero unless it is added to.
+/// Sets one image of dx to zero.
 #[inline(always)]
 unsafe fn clear(desc: &PoolDesc, dx: *mut f32) {
-    if desc.flags & ACCUMULATE == 0 {
-        // SAFETY: the caller vouches for one image.
-        unsafe { std::ptr::write_bytes(dx, 0, desc.image().0) };
-    }
+    // SAFETY: the caller vouches for one image.
+    unsafe { std::ptr::write_bytes(dx, 0, desc.image().0) };
 }
 
 struct MaxGradient<'a> {

@@ -1,15 +1,14 @@
-//! Matrix products of f32: C\[m, n\] = (C +) A\[m, k\] · B\[k, n\], then a bias and relu while the tile is near.
+//! Matrix products of f32: C\[m, n\] = A\[m, k\] · B\[k, n\], then a bias and relu while the tile is near.
 //!
-//! Any strides, so transposes cost nothing. An element's bits depend on its row of A, its column of B, k and
-//! the block alone: not on m, n, the strides, the part asked for, or the instruction set.
+//! Any strides, so transposes cost nothing. An element's bits depend on its row of A, its column of B and the axes
+//! that k is made of: not on m, n, the strides, the part asked for, or the instruction set.
 
-use super::contract::{self, ACROSS, Extent, Left, Output, Right, RowMap, block_of};
+use super::contract::{self, ACROSS, Extent, Left, Output, Right, RowMap};
 use super::isa::Isa;
 use super::micro::{Layout, Micro, PITCH, ROWS_MAX, Runs};
+use super::sums::{self, Axes};
 use std::ops::Range;
 
-/// Add to what C holds instead of replacing it.
-pub const ACCUMULATE: u64 = 1;
 /// After the bias, replace what is below zero by +0 (NaN stays NaN, -0 stays -0).
 pub const RELU: u64 = 2;
 
@@ -41,10 +40,9 @@ pub struct ProductDesc {
     pub c_row: i64,
     /// Elements from one column of C to the next.
     pub c_column: i64,
-    /// The sum over k is cut into chains of this length (at most 256), added in order; 0 leaves the length
-    /// to the kernel, which then derives it from k alone.
-    pub block: u64,
-    /// [`ACCUMULATE`] and [`RELU`].
+    /// The axes that k is made of: their sizes' product is k.
+    pub sum: Axes,
+    /// [`RELU`], or 0.
     pub flags: u64,
 }
 
@@ -63,15 +61,15 @@ impl ProductDesc {
             b_column: 1,
             c_row,
             c_column: 1,
-            block: 0,
+            sum: sums::axes(&[k as usize]),
             flags: 0,
         }
     }
 
     /// Bytes of scratch for any part of the product, on any processor.
     pub fn scratch_bytes(&self) -> usize {
-        let columns = if self.turned() { self.m } else { self.n };
-        contract::scratch_bytes(self.k as usize, columns as usize, self.chain())
+        let (rows, columns) = if self.turned() { (self.n, self.m) } else { (self.m, self.n) };
+        contract::scratch_bytes(&self.sum, rows as usize, columns as usize)
     }
 
     /// Whether to compute the transposed product: because C is contiguous down its columns, or because it has
@@ -80,11 +78,6 @@ impl ProductDesc {
         let down = self.c_column != 1 && self.n > 1 && (self.c_row == 1 || self.m == 1);
         let few = if self.a_row == 1 { FEW_READY } else { FEW };
         down || self.n <= few && self.m > FEW_READY
-    }
-
-    /// Steps of a chain.
-    fn chain(&self) -> usize {
-        block_of(self.k as usize, self.block as usize)
     }
 }
 
@@ -128,11 +121,10 @@ pub(super) unsafe fn product_with(
     let a = Matrix { base: a, row: desc.a_row as isize, column: desc.a_column as isize };
     let b = Matrix { base: b, row: desc.b_row as isize, column: desc.b_column as isize };
     let (c_row, c_column) = (desc.c_row as isize, desc.c_column as isize);
-    let (k, block) = (desc.k as usize, desc.chain());
-    let (add, relu) = (desc.flags & ACCUMULATE != 0, desc.flags & RELU != 0);
-    let rows_of = RowMap::Even(c_row);
-    let out = Output { c, rows: rows_of, column: c_column, add, bias, bias_by_row: false, relu };
-    let extent = Extent { rows, columns, k, block };
+    let relu = desc.flags & RELU != 0;
+    let out = Output { c, rows: RowMap::Even(c_row), column: c_column, bias, bias_by_row: false, relu };
+    let leaves = sums::leaves(&desc.sum);
+    let extent = Extent { rows, columns, leaves: &leaves };
     // SAFETY: the caller's.
     unsafe {
         if desc.turned() {

@@ -11,8 +11,8 @@ mod portable;
 
 use super::isa::Isa;
 
-/// The longest chain over k that is summed in registers before it is added to C.
-pub const BLOCK_MAX: usize = 256;
+/// The longest chain over k that is summed in registers.
+pub const BLOCK_MAX: usize = super::sums::LEAF;
 
 /// Elements between rows of a left panel in [`Layout::Along`]. The odd cache line over [`BLOCK_MAX`] keeps
 /// the rows in different sets of the first-level cache.

@@ -2,7 +2,8 @@
 
 use super::super::isa::Isa;
 use super::super::micro::Micro;
-use super::super::product::{ACCUMULATE, ProductDesc, RELU, product_with};
+use super::super::product::{ProductDesc, RELU, product_with};
+use super::super::sums;
 use super::{assert_near, bits, numbers, pick, scratch};
 use std::ops::Range;
 
@@ -66,7 +67,7 @@ impl Case {
         for i in 0..d.m as i64 {
             for j in 0..d.n as i64 {
                 let at = &mut c[(i * d.c_row + j * d.c_column) as usize];
-                let mut sum = if d.flags & ACCUMULATE != 0 { *at } else { 0.0 };
+                let mut sum = 0.0;
                 for p in 0..d.k as i64 {
                     let a = self.a[(i * d.a_row + p * d.a_column) as usize];
                     let b = self.b[(p * d.b_row + j * d.b_column) as usize];
@@ -101,7 +102,7 @@ impl Case {
 #[test]
 fn every_small_shape_is_a_part_of_a_larger_one() {
     // The element at (i, j) of an m × n product has the bits that it has in the largest product.
-    for k in [0, 1, 2, 7, 64, 255, 257, 600] {
+    for k in [0, 1, 2, 7, 64, 255, 257, 700, 1100] {
         let (m_max, n_max) = (40, 40);
         let large = Case::new(ProductDesc::row_major(m_max, n_max, k), 5);
         for isa in Isa::available() {
@@ -131,7 +132,9 @@ fn every_small_shape_is_a_part_of_a_larger_one() {
 fn any_strides_flags_and_parts() {
     for seed in 0..300 {
         let size = |index, bound| pick(seed, index, bound) as i64;
-        let (m, n, k) = (size(10, 70), size(11, 100), size(12, 530));
+        let (m, n, inner) = (size(10, 70), size(11, 100), [1, 1, 2, 3, 5, 64][pick(seed, 13, 6)]);
+        let (outer, k) = (size(12, 2100) / inner, size(12, 2100) / inner * inner);
+        let sum = sums::axes(&[outer as usize, inner as usize]);
         // Row-major, column-major or neither, with room between.
         let strides = |index: u64, rows: i64, columns: i64| match size(index, 3) {
             0 => (columns.max(1) + size(index + 1, 3), 1),
@@ -142,9 +145,8 @@ fn any_strides_flags_and_parts() {
         let (b_row, b_column) = strides(30, k, n);
         let (c_row, c_column) = strides(40, m, n);
         let [m, n, k] = [m, n, k].map(|x| x as u64);
-        let block = [0, 0, 1, 5, 64, 1000][pick(seed, 13, 6)];
-        let flags = pick(seed, 14, 4) as u64;
-        let desc = ProductDesc { m, n, k, a_row, a_column, b_row, b_column, c_row, c_column, block, flags };
+        let flags = [0, RELU][pick(seed, 14, 2)];
+        let desc = ProductDesc { m, n, k, a_row, a_column, b_row, b_column, c_row, c_column, sum, flags };
         let mut case = Case::new(desc, seed);
         case.bias = (pick(seed, 15, 2) == 1).then(|| numbers(n as usize, seed + 9));
         case.check(seed);
@@ -154,7 +156,9 @@ fn any_strides_flags_and_parts() {
 #[test]
 fn large_shapes_go_through_all_loops() {
     // More columns than one packing holds, more steps than one packing holds, many rows.
-    for (m, n, k) in [(3, 9000, 64), (300, 40, 2500), (1, 300, 5000), (500, 1, 700), (60, 700, 2100)] {
+    for (m, n, k) in
+        [(3, 9000, 64), (300, 40, 2500), (1, 300, 5000), (500, 1, 700), (60, 700, 2100), (2100, 300, 2500)]
+    {
         let case = Case::new(ProductDesc::row_major(m, n, k), 8);
         let best = Isa::best();
         let got = case.whole(best);
@@ -165,19 +169,29 @@ fn large_shapes_go_through_all_loops() {
     }
 }
 
+/// The sum over `axes` of products from the first terms on, by its definition.
+fn by_halves(axes: &sums::Axes, a: &[f32], b: &[f32]) -> f32 {
+    let Some((axis, first)) = sums::halves(axes) else {
+        return a.iter().zip(b).fold(0.0f32, |sum, (&a, &b)| a.mul_add(b, sum));
+    };
+    let (mut left, mut right) = (*axes, *axes);
+    left[axis] = first;
+    right[axis] -= first;
+    let middle = sums::terms(&left);
+    by_halves(&left, &a[..middle], &b[..middle]) + by_halves(&right, &a[middle..], &b[middle..])
+}
+
 #[test]
-fn blocks_are_chains_added_in_order() {
-    let k = 300;
-    let mut case = Case::new(ProductDesc::row_major(1, 1, k), 4);
-    for block in [1, 7, 100, 256] {
-        case.desc.block = block;
-        let mut want = 0.0f32;
-        for (a, b) in case.a.chunks(block as usize).zip(case.b.chunks(block as usize)) {
-            let chain = a.iter().zip(b).fold(0.0f32, |sum, (&a, &b)| a.mul_add(b, sum));
-            want += chain;
-        }
+fn a_sum_is_that_of_its_halves() {
+    for axes in
+        [[256, 1, 1, 1], [257, 1, 1, 1], [1000, 1, 1, 1], [5, 100, 1, 1], [7, 3, 40, 5], [20_000, 1, 1, 1]]
+    {
+        let k = sums::terms(&axes);
+        let mut case = Case::new(ProductDesc::row_major(1, 1, k), 4);
+        case.desc.sum = axes;
+        let want = by_halves(&axes, &case.a, &case.b);
         for isa in Isa::available() {
-            assert_eq!(case.whole(isa)[0].to_bits(), want.to_bits(), "{isa:?} {block}");
+            assert_eq!(case.whole(isa)[0].to_bits(), want.to_bits(), "{isa:?} {axes:?}");
         }
     }
 }
