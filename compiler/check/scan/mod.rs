@@ -63,7 +63,10 @@ impl<'a> Checker<'a> {
         }
         let at = Span { end: span.start.saturating_add(4).min(span.end), ..span };
         let outer = self.outer_names();
+        let names = states.iter().map(|state| state.name.name.text.clone()).collect();
+        let section = self.begin_section(names, states.first().map_or(at, |state| state.name.span));
         let done = self.scan_turns(scan, &head, &states, at, &outer);
+        self.end_section(section);
         self.leave();
         if done.is_none() {
             self.after_unknown(scan, &outer);
