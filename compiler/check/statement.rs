@@ -721,7 +721,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What all members of targets are called.
-    fn bound_names(&mut self, targets: &'a [Target]) -> Vec<String> {
+    pub(super) fn bound_names(&mut self, targets: &'a [Target]) -> Vec<String> {
         let members = targets.iter().flat_map(|target| match target {
             Target::Name(name) => std::slice::from_ref(name),
             Target::Tuple { members, .. } => members.as_slice(),

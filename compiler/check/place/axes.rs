@@ -87,14 +87,11 @@ impl<'a> Checker<'a> {
         if !sound {
             return;
         }
-        for (part, used) in layout.parts.iter().zip(used) {
-            if !used {
-                self.places_nothing(part);
-            }
-        }
         for (id, split) in &layout.splits {
             let part = &layout.parts[id.0 as usize];
-            for (axis, (_, count)) in split.axes.iter().zip(&part.axes) {
+            // Where the devices are not known, one will do.
+            let counts = part.axes.iter().map(|(_, count)| *count).chain(std::iter::repeat(1));
+            for (axis, count) in split.axes.iter().zip(counts) {
                 if !all.contains_key(axis.text.as_str()) {
                     self.no_such_axis(
                         &format!("no tensor of `{}` has an axis called", model.name),
@@ -104,13 +101,19 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 match axes[id.0 as usize].get(axis.text.as_str()) {
-                    Some(facts) => self.check_split(axis, *count, facts, split),
+                    Some(facts) => self.check_split(axis, count, facts, split),
                     None if axes[id.0 as usize].is_empty() => {}
                     None => {
                         let message = format!("no tensor of `{}` has an axis called", part.name);
                         self.no_such_axis(&message, axis, &axes[id.0 as usize]);
                     }
                 }
+            }
+        }
+        for (part, used) in layout.parts.iter().zip(used) {
+            // A part that is misplaced may have left another with nothing.
+            if !used && self.errors() == 0 {
+                self.places_nothing(part);
             }
         }
     }

@@ -167,15 +167,17 @@ impl<'a> Checker<'a> {
         match &statement.kind {
             DeviceKind::Machine { name, body, .. } => {
                 let name = self.declared_name(name, "machines");
-                self.declare_once(&name, declared);
+                let new = self.is_new(&name, declared);
                 let mut machine = Machine { name: Some(name), devices: Vec::new() };
                 self.machine_lines(body, &mut machine);
-                declared.machines.push(machine);
+                declared.machines.extend(new.then_some(machine));
             }
             DeviceKind::Device { name, quantities } => {
                 let name = self.declared_name(name, "devices");
-                self.declare_once(&name, declared);
                 let measures = self.measures(quantities);
+                if !self.is_new(&name, declared) {
+                    return;
+                }
                 match declared.machines.iter_mut().find(|machine| machine.name.is_none()) {
                     Some(loose) => loose.devices.push((name, measures)),
                     None => declared.machines.push(Machine { name: None, devices: vec![(name, measures)] }),
@@ -206,16 +208,14 @@ impl<'a> Checker<'a> {
             match &statement.kind {
                 DeviceKind::Device { name, quantities } => {
                     let name = self.declared_name(name, "devices");
-                    let first = machine.devices.iter().find(|(first, _)| first.text == name.text);
-                    match first.map(|(first, _)| first.span) {
+                    let measures = self.measures(quantities);
+                    let others = machine.devices.iter().map(|(other, _)| other).chain(&machine.name);
+                    let first =
+                        others.into_iter().find(|other| other.text == name.text).map(|other| other.span);
+                    match first {
                         Some(first) => self.declared_twice(&name, first),
-                        None if machine.name.as_ref().is_some_and(|own| own.text == name.text) => {
-                            let own = machine.name.as_ref().map_or(name.span, |own| own.span);
-                            self.declared_twice(&name, own);
-                        }
-                        None => {}
+                        None => machine.devices.push((name, measures)),
                     }
-                    machine.devices.push((name, self.measures(quantities)));
                 }
                 DeviceKind::Machine { .. } | DeviceKind::Link { .. } => {
                     let what = match &statement.kind {
@@ -254,8 +254,8 @@ impl<'a> Checker<'a> {
         Name { text: name.name.text.clone(), count, indexed, span: name.span }
     }
 
-    /// That no machine and no device outside of machines has this name already.
-    fn declare_once(&mut self, name: &Name, declared: &Declared) {
+    /// Whether no machine and no device outside of machines has this name already; else that is said.
+    fn is_new(&mut self, name: &Name, declared: &Declared) -> bool {
         let mut known: HashMap<&str, Span> = HashMap::new();
         for machine in &declared.machines {
             match &machine.name {
@@ -267,9 +267,11 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        if let Some(first) = known.get(name.text.as_str()) {
-            self.declared_twice(name, *first);
+        let first = known.get(name.text.as_str()).copied();
+        if let Some(first) = first {
+            self.declared_twice(name, first);
         }
+        first.is_none()
     }
 
     fn declared_twice(&mut self, name: &Name, first: Span) {
@@ -394,15 +396,15 @@ enum Measure {
 
 /// `80 GiB` as 80 · 2³⁰ bytes, `25 Gbit/s` as 25 · 10⁹ / 8 bytes a second.
 fn measure(value: &Number, unit: &str) -> Measure {
-    let seconds = match unit {
-        "ns" => Some(1e-9),
-        "us" => Some(1e-6),
-        "ms" => Some(1e-3),
+    let parts = match unit {
+        "ns" => Some(1e9),
+        "us" => Some(1e6),
+        "ms" => Some(1e3),
         "s" | "second" | "seconds" => Some(1.0),
         _ => None,
     };
-    if let Some(seconds) = seconds {
-        return Measure::Seconds(value.value * seconds);
+    if let Some(parts) = parts {
+        return Measure::Seconds(value.value / parts);
     }
     let power = match unit.chars().next() {
         Some('K') => 1,

@@ -149,20 +149,15 @@ impl<'a> Checker<'a> {
                     None => self.is_one(devices, found),
                     Some(_) => self.are_different(devices, found, layout.fleet),
                 });
-                let claimed = self.claim_sections(
-                    part,
-                    &member,
-                    found.clone().unwrap_or_default(),
-                    (parts, line),
-                    layout,
-                );
-                if let (Some(id), Some(found), Some(axes)) = (claimed, found, axes)
-                    && found.len() > 1
-                {
-                    let counts = grid(found.len() as u32, axes.len());
-                    let axes_of = axes.iter().map(|axis| axis.text.clone()).zip(counts);
-                    layout.parts[id.0 as usize].axes = axes_of.collect();
+                let known = found.clone().unwrap_or_default();
+                let claimed = self.claim_sections(part, &member, known, (parts, line), layout);
+                if let (Some(id), Some(axes)) = (claimed, axes) {
                     layout.splits.push((id, Split { devices, axes }));
+                    if let Some(found) = found.filter(|found| found.len() > 1) {
+                        let counts = grid(found.len() as u32, axes.len());
+                        let axes = axes.iter().map(|axis| axis.text.clone()).zip(counts);
+                        layout.parts[id.0 as usize].axes = axes.collect();
+                    }
                 }
             }
         }
