@@ -26,7 +26,7 @@ fn factors(left: u32, most: u32, axes: usize, made: &mut Vec<u32>, best: &mut Ve
         }
         return;
     }
-    for count in (1..=most).filter(|count| left.is_multiple_of(*count)) {
+    for count in (1..=most.min(left)).filter(|count| left.is_multiple_of(*count)) {
         made.push(count);
         factors(left / count, count, axes - 1, made, best);
         made.pop();

@@ -245,11 +245,10 @@ impl<'a> Checker<'a> {
         let dtype = self.wire_dtype(&wire.dtype);
         if let Some(sum) = &wire.sum {
             let message = "`sum` belongs in `replicas`: within a copy, sums are kept as they are computed";
-            let end = if wire.stochastic { sum.span.end } else { line.end };
             let text = self.loaded.sources.text(line);
             let comma = text.find(',').map_or(sum.span.start, |at| line.start + at as u32);
             let found = Diagnostic::error(Code::MisplacedStatement, sum.span, message);
-            self.report(found.help("take it out").edit(Span { start: comma, end, ..line }, ""));
+            self.report(found.help("take it out").edit(Span { start: comma, ..sum.span }, ""));
         }
         dtype
     }

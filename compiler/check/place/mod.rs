@@ -253,7 +253,7 @@ impl<'a> Checker<'a> {
     fn unused_devices(&mut self, placed: &Placed) {
         let all = || placed.models.iter().chain(placed.runs.iter().flatten());
         let Some(first) = all().next() else { return };
-        if self.errors() > 0 || self.loaded.diagnostics.iter().any(|found| found.code != Code::UnusedName) {
+        if self.errors() > 0 || !self.loaded.diagnostics.is_empty() {
             return;
         }
         let used: HashSet<u32> = all()
