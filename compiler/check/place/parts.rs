@@ -42,6 +42,12 @@ impl<'m> Families<'m> {
         }
         Families { model, parts, members }
     }
+
+    /// Where the last member of a family is named.
+    fn place_of(&self, family: &BTreeMap<Vec<Index>, Vec<SectionId>>) -> Option<Span> {
+        let last = family.values().next_back()?.last()?;
+        Some(self.model.sections[last.0 as usize].span)
+    }
 }
 
 impl<'a> Checker<'a> {
@@ -128,7 +134,7 @@ impl<'a> Checker<'a> {
                 Pattern::Is(Picked::All) | Pattern::Turn(..) => None,
             };
             if let Some(index) = lacking {
-                self.lacks_member(part, expr, &index, at, family);
+                self.lacks_member(part, expr, &index, at, (family, families.place_of(family)));
                 return true;
             }
         }
@@ -146,7 +152,7 @@ impl<'a> Checker<'a> {
         expr: &'a Expr,
         index: &Index,
         at: usize,
-        family: &BTreeMap<Vec<Index>, Vec<SectionId>>,
+        (family, bound): (&BTreeMap<Vec<Index>, Vec<SectionId>>, Option<Span>),
     ) {
         let name = &part.name.text;
         let shown = match part.indices.len() {
@@ -156,6 +162,9 @@ impl<'a> Checker<'a> {
         let message = format!("there is no {shown}");
         let mut found = Diagnostic::error(Code::UnknownName, expr.span, message)
             .help(format!("there is {}", listed(name, family)));
+        if let Some(bound) = bound {
+            found = found.label(bound, "the family");
+        }
         let numbers = family.keys().filter_map(|index| match index.get(at) {
             Some(Index::Number(n)) => Some(*n),
             _ => None,
