@@ -96,6 +96,24 @@ pub struct Origin {
     pub call: Span,
     /// The layer, group or loop turn it belongs to.
     pub region: RegionId,
+    /// The innermost section of the model's own text that it stands in.
+    pub section: Option<SectionId>,
+}
+
+/// What has a name in a model's own text: an index into `Model::sections`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SectionId(pub u32);
+
+/// An input, a layer, a group or a binding of a model's own text, one for each time it was elaborated: what `place`
+/// names. Of a call of a layer all belongs to the section of the call.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// Full texts of its names, `encoder[2]`: several where a statement binds several.
+    pub names: Vec<String>,
+    /// The section it stands in.
+    pub parent: Option<SectionId>,
+    /// The first of its names.
+    pub span: Span,
 }
 
 /// A layer call, group or loop turn: an index into `Model::regions`; 0 is the model itself.
@@ -221,6 +239,8 @@ pub struct Model {
     pub origins: Vec<Origin>,
     /// Layers, groups and turns.
     pub regions: Vec<Region>,
+    /// What `place` can name.
+    pub sections: Vec<Section>,
     /// What training lowers: a scalar, the mean over the batch.
     pub loss: Option<ValueId>,
     /// How much a batch counts in a mean over batches: how many positions of its ragged axes the loss is a mean over.

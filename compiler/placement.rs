@@ -1,5 +1,7 @@
 //! What a spec says of devices, checked: which there are, and which part of a model runs where.
 
+use std::fmt;
+
 use strata_grammar::Span;
 
 use crate::types::DType;
@@ -11,7 +13,7 @@ pub struct DeviceId(pub u32);
 /// A device of a spec. It is logical: what it is carried out by is decided where the program runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
-    /// `gpu[3]`, or `worker[0]/gpu[3]` where there are several machines.
+    /// As it was declared: `gpu[3]`, `gpu` where there is no count, `worker[0]/gpu[3]` where there are several machines.
     pub name: String,
     /// `gpu`
     pub kind: String,
@@ -19,8 +21,10 @@ pub struct Device {
     pub machine: u32,
     /// Bytes that it can hold, where the spec says so.
     pub memory: Option<u64>,
-    /// Operations a second, where the spec says so.
+    /// Floating-point operations a second, where the spec says so.
     pub rate: Option<f64>,
+    /// Bytes a second between it and its memory, where the spec says so.
+    pub bandwidth: Option<f64>,
     /// Its declaration.
     pub span: Span,
 }
@@ -54,6 +58,21 @@ pub struct Part {
     pub span: Span,
 }
 
+/// Machines that need not be there: a `cluster` of a spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// All its devices, in order of declaration; at least one.
+    pub devices: Vec<Device>,
+    /// Between devices of one machine.
+    pub within: Option<Link>,
+    /// Between machines.
+    pub between: Option<Link>,
+    /// The whole item.
+    pub span: Span,
+}
+
 /// What travels between devices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wire {
@@ -65,7 +84,7 @@ pub struct Wire {
     pub span: Span,
 }
 
-/// Where the parts of one model run.
+/// Where the parts of one model run. Where there are no parts, all of it runs on the first device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     /// The model's name.
@@ -79,7 +98,8 @@ pub struct Placement {
     /// The lines of `place`, families resolved.
     pub parts: Vec<Part>,
     /// By origin of the model: which part its text belongs to, the innermost where one stands in another. Origins
-    /// behind the end, such as those of an optimizer, belong to none.
+    /// behind the end, such as those of an optimizer, belong to none. A leaf that several parts read (a constant, a
+    /// parameter) has the origin of the first of them.
     pub of: Vec<Option<PartId>>,
     /// What travels, where it is not what is computed.
     pub wire: Option<Wire>,
@@ -87,4 +107,60 @@ pub struct Placement {
     pub any_order: bool,
     /// The `place` item, or `devices` where nothing is placed.
     pub span: Span,
+}
+
+impl Placement {
+    /// The text form: devices, links, parts.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("place {}\n", self.model);
+        for device in &self.devices {
+            text += &format!("  {device}\n");
+        }
+        for (name, link) in [("within machine", self.within), ("between machines", self.between)] {
+            text += &link.map_or(String::new(), |link| format!("  link {name}: {link}\n"));
+        }
+        for part in &self.parts {
+            let devices: Vec<&str> = part.devices.iter().map(|id| self.device(*id).name.as_str()).collect();
+            let axes: Vec<String> =
+                part.axes.iter().map(|(axis, count)| format!("{axis} / {count}")).collect();
+            let by = if axes.is_empty() { String::new() } else { format!(" by {}", axes.join(", ")) };
+            text += &format!("  {} on {}{by}\n", part.name, devices.join(", "));
+        }
+        if let Some(wire) = self.wire {
+            text += &format!("  wire {}{}\n", wire.dtype, if wire.stochastic { " stochastic" } else { "" });
+        }
+        if self.any_order {
+            text += "  sum any order\n";
+        }
+        text
+    }
+
+    /// A device of it.
+    pub fn device(&self, id: DeviceId) -> &Device {
+        &self.devices[id.0 as usize]
+    }
+}
+
+/// Its name, its machine and what is known of it.
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: machine {}", self.name, self.machine)?;
+        if let Some(bytes) = self.memory {
+            write!(f, ", {bytes} B")?;
+        }
+        if let Some(rate) = self.rate {
+            write!(f, ", {rate:e} FLOP/s")?;
+        }
+        self.bandwidth.map_or(Ok(()), |rate| write!(f, ", {rate:e} B/s"))
+    }
+}
+
+/// Bytes a second, then seconds.
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bandwidth = self.bandwidth.map(|rate| format!("{rate:e} B/s"));
+        let latency = self.latency.map(|time| format!("{time:e} s"));
+        let said: Vec<String> = bandwidth.into_iter().chain(latency).collect();
+        f.write_str(&said.join(", "))
+    }
 }

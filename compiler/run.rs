@@ -5,6 +5,7 @@ use strata_runtime::queue::Recipe;
 pub use strata_runtime::train::{Every, Stop};
 
 use crate::model::Model;
+use crate::placement::Placement;
 
 /// A `train` block with everything resolved.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Run {
     pub seed: u64,
     /// What the numbers in data errors stand for: index = the recipe's origin.
     pub data_origins: Vec<Span>,
+    /// Where the model runs, where the spec has devices.
+    pub placement: Option<Placement>,
     /// The `train` item.
     pub span: Span,
 }

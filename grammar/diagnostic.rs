@@ -75,6 +75,11 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
     }
 
+    /// The same as a note.
+    pub fn note(code: Code, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Note, ..Diagnostic::error(code, span, message) }
+    }
+
     /// Says a few words at the primary place.
     pub fn here(mut self, text: impl Into<String>) -> Diagnostic {
         self.primary.text = text.into();
@@ -367,6 +372,10 @@ codes! {
     UnknownDevice = "unknown-device",
     /// A part that was placed twice.
     PlacedTwice = "placed-twice",
+    /// A split that an axis does not allow.
+    BadSplit = "bad-split",
+    /// A device that nothing runs on.
+    UnusedDevice = "unused-device",
     // ---- versions ----
     /// Right, but more than this version can do.
     NotYet = "not-yet",

@@ -73,6 +73,7 @@ impl Building {
             values: Arc::default(),
             origins: vec![],
             regions: vec![],
+            sections: vec![],
             loss: None,
             weight: None,
             metrics: vec![],
@@ -94,7 +95,7 @@ impl Building {
         let parent = (self.region.0 > 0).then_some(RegionId(0));
         let (name, span) = (name.to_string(), Span::default());
         self.model.regions.push(Region { name, kind, layer: None, parent, span, results: vec![] });
-        self.model.origins.push(Origin { span, call: span, region: self.region });
+        self.model.origins.push(Origin { span, call: span, region: self.region, section: None });
     }
 
     fn ty(&self, value: ValueId) -> Type {

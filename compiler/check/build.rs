@@ -12,8 +12,8 @@ use super::value::{Initial, Value};
 use super::weights::Wanted;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{
-    Hint, Init, Load, Model, Origin, Region, RegionId, RegionKind, StateUpdate, Value as ModelValue,
-    Variable, VariableKind,
+    Hint, Init, Load, Model, Origin, Region, RegionId, RegionKind, Section, SectionId, StateUpdate,
+    Value as ModelValue, Variable, VariableKind,
 };
 use crate::ops::{Op, Scalar, VariableId};
 use crate::types::{DType, Type};
@@ -25,6 +25,8 @@ pub(super) struct Builder {
     origins: HashMap<Origin, OriginId>,
     leaves: HashMap<Op, ValueId>,
     variables: HashMap<String, VariableId>,
+    /// The section that is being elaborated.
+    section: Option<SectionId>,
     /// Where each full name was declared.
     pub(super) declared: HashMap<String, Span>,
     /// Places that have a hint, and which.
@@ -111,6 +113,7 @@ impl Builder {
             values: Arc::default(),
             origins: Vec::new(),
             regions: Vec::new(),
+            sections: Vec::new(),
             loss: None,
             weight: None,
             metrics: Vec::new(),
@@ -129,6 +132,7 @@ impl Builder {
             origins: HashMap::new(),
             leaves: HashMap::new(),
             variables: HashMap::new(),
+            section: None,
             declared: HashMap::new(),
             hinted: HashMap::new(),
             losses: Vec::new(),
@@ -198,7 +202,7 @@ impl<'a> Checker<'a> {
     /// Where a value at `span` comes from, in the body that is being elaborated.
     pub(super) fn origin(&self, span: Span) -> Origin {
         let region = self.frames.last().map_or(RegionId(0), |frame| frame.region);
-        Origin { span, call: self.users_text(span), region }
+        Origin { span, call: self.users_text(span), region, section: self.build.section }
     }
 
     /// The user's text that brings about what stands at `span`.
@@ -340,6 +344,23 @@ impl<'a> Checker<'a> {
         let types = |values: &[ValueId]| values.iter().map(|v| self.build.ty(*v).clone()).collect::<Vec<_>>();
         let varies = types(&self.build.model.hints[first].values) != types(&values);
         self.build.model.hints[first].varies |= varies;
+    }
+
+    /// Begins a section called `names` inside the one that is being elaborated, which is returned, to be gone back to.
+    /// In the body of a layer nothing begins.
+    pub(super) fn begin_section(&mut self, names: Vec<String>, span: Span) -> Option<SectionId> {
+        let outer = self.build.section;
+        let own_text = self.frames.len() == 1 && self.frames[0].is_model && self.optimizing.is_none();
+        if own_text && !names.is_empty() {
+            self.build.section = Some(SectionId(self.build.model.sections.len() as u32));
+            self.build.model.sections.push(Section { names, parent: outer, span });
+        }
+        outer
+    }
+
+    /// Ends what `begin_section` began.
+    pub(super) fn end_section(&mut self, outer: Option<SectionId>) {
+        self.build.section = outer;
     }
 
     /// Begins a region inside the one that is being elaborated.

@@ -18,6 +18,8 @@ use crate::types::Axis;
 #[derive(Clone, Debug)]
 pub(super) struct Naming {
     pub(super) path: String,
+    /// The name that the user gave it, and where.
+    pub(super) own: Option<(String, Span)>,
     pub(super) shared: bool,
     pub(super) frozen: bool,
 }
@@ -228,6 +230,8 @@ impl<'a> Checker<'a> {
             }
             (None, None) => return work(self),
         };
+        let own = site.name.clone().unwrap_or_else(|| (own_name(&path), site.span));
+        let outer = self.begin_section(vec![own.0], own.1);
         let region = self.begin_region(path.clone(), RegionKind::Layer, None, site.span);
         let shared = site.path.is_some();
         let frame = self.frame();
@@ -245,6 +249,7 @@ impl<'a> Checker<'a> {
         self.build.model.regions[region.0 as usize].results = super::build::tensors(&result);
         let frame = self.frame();
         (frame.path, frame.region, frame.counters, frame.binding, frame.shared, frame.frozen) = before;
+        self.end_section(outer);
         result
     }
 
@@ -722,18 +727,20 @@ impl<'a> Checker<'a> {
     fn naming(&mut self, layer: &str, site: &Site) -> Option<Naming> {
         let (shared, frozen) = (self.frame().shared, self.frame().frozen || site.frozen);
         if let Some(path) = &site.path {
-            return Some(Naming { path: path.clone(), shared: true, frozen });
+            let own = Some((own_name(path), site.span));
+            return Some(Naming { path: path.clone(), own, shared: true, frozen });
         }
         if let Some((name, span)) = &site.name {
             let path = join(&self.frame().path.clone(), name);
-            return self.claim(name, *span).then_some(Naming { path, shared, frozen });
+            let own = Some((name.clone(), *span));
+            return self.claim(name, *span).then_some(Naming { path, own, shared, frozen });
         }
         let frame = self.frame();
         let base = join(frame.binding.as_deref().unwrap_or(""), layer);
         let taken = frame.counters.entry(base.clone()).or_insert(0);
         let name = if *taken == 0 { base } else { format!("{base}[{taken}]") };
         *taken += 1;
-        Some(Naming { path: join(&frame.path, &name), shared, frozen })
+        Some(Naming { path: join(&frame.path, &name), own: None, shared, frozen })
     }
 
     /// Takes an `as` name, once.
@@ -760,4 +767,9 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// What the user called a shared layer: the last name of its path.
+fn own_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_string()
 }

@@ -644,3 +644,22 @@ pub(super) fn member_text(name: &str, index: &[Index]) -> String {
     }
     text
 }
+
+/// The name and the indices that `member_text` wrote.
+pub(super) fn member_of(text: &str) -> (&str, Vec<Index>) {
+    let (name, mut rest) = text.split_at(text.find('[').unwrap_or(text.len()));
+    let mut indices = Vec::new();
+    while let Some(inner) = rest.strip_prefix('[') {
+        let quoted = inner.strip_prefix('"').and_then(|word| word.split_once("\"]"));
+        let (index, behind) = match quoted {
+            Some((word, behind)) => (Index::Text(word.to_string()), behind),
+            None => {
+                let Some((number, behind)) = inner.split_once(']') else { break };
+                (number.parse().map_or_else(|_| Index::Text(number.to_string()), Index::Number), behind)
+            }
+        };
+        indices.push(index);
+        rest = behind;
+    }
+    (name, indices)
+}

@@ -234,6 +234,8 @@ impl<'a> Checker<'a> {
             return Value::Unknown;
         }
         let name = name_of(definition).to_string();
+        let (names, at) = naming.own.map_or((Vec::new(), span), |(own, at)| (vec![own], at));
+        let outer = self.begin_section(names, at);
         let region = self.begin_region(naming.path.clone(), RegionKind::Layer, Some(name.clone()), span);
         let library_call = self.user_call;
         if self.loaded.in_library(definition.span) && !self.in_library() {
@@ -265,6 +267,7 @@ impl<'a> Checker<'a> {
             None => Value::Unknown,
         };
         self.user_call = library_call;
+        self.end_section(outer);
         self.build.model.regions[region.0 as usize].results = tensors(&result);
         self.leave();
         let shown = if self.in_library() { String::new() } else { name };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use strata_grammar::Span;
 use strata_grammar::ast::Definition;
 
-use super::devices::Parts;
 use super::layer::Elaborated;
+use super::place::Parts;
 use super::{Checker, intrinsics, name_of};
 use crate::model::{Model, Origin};
 
@@ -189,6 +189,7 @@ fn move_model(model: &mut Model, moves: &[(Span, Span)]) {
         values: _,
         origins,
         regions,
+        sections,
         loss: _,
         weight: _,
         metrics,
@@ -209,11 +210,12 @@ fn move_model(model: &mut Model, moves: &[(Span, Span)]) {
         to(&mut variable.span);
         to(&mut variable.call);
     }
-    for Origin { span, call, region: _ } in origins {
+    for Origin { span, call, region: _, section: _ } in origins {
         to(span);
         to(call);
     }
     regions.iter_mut().for_each(|region| to(&mut region.span));
+    sections.iter_mut().for_each(|section| to(&mut section.span));
     metrics.iter_mut().for_each(|metric| to(&mut metric.span));
     updates.iter_mut().for_each(|update| to(&mut update.span));
     hints.iter_mut().for_each(|hint| to(&mut hint.span));

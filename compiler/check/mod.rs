@@ -18,7 +18,6 @@ pub mod catalog;
 mod clip;
 mod data;
 mod decoder;
-mod devices;
 mod expr;
 mod habits;
 mod init;
@@ -31,6 +30,7 @@ mod names;
 mod optimizer;
 mod parameters;
 mod picture;
+mod place;
 mod ragged;
 mod save;
 mod scan;
@@ -60,6 +60,7 @@ use strata_runtime::queue::{
 
 use crate::load::Loaded;
 use crate::model::Model;
+use crate::placement::{Cluster, Placement};
 use crate::run::Run;
 
 pub use data::{DataSource, Format, data_sources};
@@ -165,6 +166,11 @@ pub struct Checked {
     pub runs: Vec<Run>,
     /// Every `data` name that fits a trained model, with that run's batch size.
     pub data: Vec<NamedRecipe>,
+    /// Where models run: one for each that is placed, and where there are devices for each that is trained. None where
+    /// something is wrong with devices or places, or where more is asked for than this version can do.
+    pub placements: Vec<Placement>,
+    /// Machines that a plan can be made for, whether or not they are there.
+    pub clusters: Vec<Cluster>,
 }
 
 /// A `data` name, ready to feed a model.
@@ -312,7 +318,7 @@ impl<'a> Checker<'a> {
                 self.check_unused_layer(definition);
             }
         }
-        self.check_devices(&parts);
+        self.check_devices(&mut checked, &parts);
         checked
     }
 

@@ -70,6 +70,8 @@ impl<'a> Checker<'a> {
         {
             self.note_weights(&naming.path, definition, &file, at);
         }
+        let (own, at) = naming.own.map_or((Vec::new(), span), |(own, at)| (vec![own], at));
+        let outer = self.begin_section(own, at);
         let region = self.begin_region(naming.path.clone(), RegionKind::Layer, Some(name.to_string()), span);
         let mut frame = Frame::new(definition, naming.path, region);
         frame.shared = naming.shared;
@@ -99,6 +101,7 @@ impl<'a> Checker<'a> {
         }
         self.block(&definition.body);
         let frame = self.frames.pop().expect("pushed above");
+        self.end_section(outer);
         self.leave();
         if frame.returned.is_some() {
             return Value::Unknown;

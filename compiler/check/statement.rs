@@ -104,6 +104,7 @@ impl<'a> Checker<'a> {
             self.frame().scope.set(&name.text, Value::Unknown, name.span);
             return;
         }
+        let outer = self.begin_section(vec![name.text.clone()], name.span);
         let value = match self.declared_type(ty, true) {
             Some(ty) => {
                 let id = InputId(self.build.model.inputs.len() as u32);
@@ -119,6 +120,7 @@ impl<'a> Checker<'a> {
                 Value::Unknown
             }
         };
+        self.end_section(outer);
         self.hint(name.span, name.text.clone(), &value, None);
         self.frame().scope.set(&name.text, value, name.span);
     }
@@ -659,6 +661,7 @@ impl<'a> Checker<'a> {
                 region
             }
         };
+        let outer = self.begin_section(vec![text.clone()], name.span);
         let frame = self.frame();
         let before = (
             std::mem::replace(&mut frame.path, path.clone()),
@@ -679,6 +682,7 @@ impl<'a> Checker<'a> {
         let counted = std::mem::take(&mut frame.counters);
         (frame.path, frame.region, frame.counters) = before;
         frame.counters.extend(counted.into_iter().map(|(key, n)| (format!("{path}//{key}"), n)));
+        self.end_section(outer);
         self.leave();
     }
 
@@ -693,7 +697,11 @@ impl<'a> Checker<'a> {
             {
                 self.frame().binding = Some(own);
             }
+            let bound = if values.len() == targets.len() { &targets[at..=at] } else { targets };
+            let names = self.bound_names(bound);
+            let outer = self.begin_section(names, target_span(&bound[0]));
             results.push(self.eval(value));
+            self.end_section(outer);
         }
         self.frame().binding = before;
         if results.len() == 1 && targets.len() > 1 {
@@ -710,6 +718,16 @@ impl<'a> Checker<'a> {
         for (target, result) in targets.iter().zip(&results) {
             self.bind_target(target, result);
         }
+    }
+
+    /// What all members of targets are called.
+    pub(super) fn bound_names(&mut self, targets: &'a [Target]) -> Vec<String> {
+        let members = targets.iter().flat_map(|target| match target {
+            Target::Name(name) => std::slice::from_ref(name),
+            Target::Tuple { members, .. } => members.as_slice(),
+        });
+        let bound = members.filter(|member| member.name.text != "_");
+        bound.filter_map(|name| Some(member_text(&name.name.text, &self.indices_quietly(name)?))).collect()
     }
 
     fn target_name(&mut self, target: &'a Target) -> Option<String> {

@@ -9,7 +9,7 @@ use strata_grammar::ast::{
 use strata_grammar::{Code, Diagnostic, Span, did_you_mean};
 
 use super::data::label_classes;
-use super::devices::Parts;
+use super::place::Parts;
 use super::signature::lone_name;
 use super::{Checked, Checker, NamedRecipe, items};
 use crate::model::{Model, RegionKind};
@@ -198,6 +198,7 @@ impl<'a> Checker<'a> {
             accumulate: settings.accumulate.unwrap_or(1),
             seed: settings.seed,
             data_origins: self.data_origins.clone(),
+            placement: None,
             span: train.span,
         });
     }

@@ -7,6 +7,7 @@ mod fmt;
 mod mistake;
 mod model;
 mod parse;
+mod placement;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ const KINDS: &[Kind] = &[
     Kind { name: "mistake", run: mistake::run },
     Kind { name: "model", run: model::run },
     Kind { name: "parse", run: parse::run },
+    Kind { name: "placement", run: placement::run },
 ];
 
 fn main() -> ExitCode {

@@ -6,11 +6,11 @@
 //! (`^`) and their help (`//?`) stand there to be read; `BLESS=1` writes those, never the expectations.
 //!
 //! A case passes if every expectation has its one message and every message its expectation, and if the edits, made,
-//! give exactly the text that is expected, about which nothing is left to say.
+//! give exactly the text that is expected, about which nothing is left to say but notes.
 
 use std::path::Path;
 
-use strata_grammar::{Code, Diagnostic, Edit};
+use strata_grammar::{Code, Diagnostic, Edit, Severity};
 use strata_tests::{Annotation, Case, annotations, model_files, spec};
 
 /// Fewer cases than this are no evidence.
@@ -97,7 +97,9 @@ fn judge(case: &Case, parts: &Parts, here: &[Annotation], found: &[Diagnostic]) 
     }
     let left = |text: &str| {
         let (_, left) = spec::diagnostics(&case.path, text, &case.arguments);
-        left.into_iter().filter(|found| found.code != Code::NotYet).collect::<Vec<_>>()
+        left.into_iter()
+            .filter(|found| found.code != Code::NotYet && found.severity != Severity::Note)
+            .collect::<Vec<_>>()
     };
     if let Some(left) = left(&mended).first() {
         return Err(format!("after its edits there still is: {}", left.message));

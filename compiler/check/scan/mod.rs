@@ -55,13 +55,32 @@ enum Start {
 
 impl<'a> Checker<'a> {
     pub(super) fn scan(&mut self, scan: &'a Scan, span: Span) {
+        let at = Span { end: span.start.saturating_add(4).min(span.end), ..span };
+        let names = self.scan_names(scan);
+        let section = self.begin_section(names, at);
+        self.scan_over(scan, span, at);
+        self.end_section(section);
+    }
+
+    /// What a recurrence as a whole computes: its states; where it has none, what its body binds.
+    fn scan_names(&mut self, scan: &'a Scan) -> Vec<String> {
+        if let Some((target, _)) = &scan.state {
+            return self.bound_names(std::slice::from_ref(target));
+        }
+        let targets = scan.body.statements.iter().filter_map(|statement| match &statement.kind {
+            StatementKind::Bind { targets, .. } => Some(targets.as_slice()),
+            _ => None,
+        });
+        targets.flat_map(|targets| self.bound_names(targets)).collect()
+    }
+
+    fn scan_over(&mut self, scan: &'a Scan, span: Span, at: Span) {
         let head = self.scan_head(scan);
         let states = self.scan_states(scan);
         let (Some(head), Some(states)) = (head, states) else { return self.scan_unknown(scan) };
         if !self.step(span) || !self.enter(span) {
             return;
         }
-        let at = Span { end: span.start.saturating_add(4).min(span.end), ..span };
         let outer = self.outer_names();
         let done = self.scan_turns(scan, &head, &states, at, &outer);
         self.leave();
