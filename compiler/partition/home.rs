@@ -69,7 +69,18 @@ impl Home {
         self.pieces(ty).into_iter().find(|(own, _)| *own == device).map(|(_, piece)| piece)
     }
 
-    fn same_grid(&self, other: &Home) -> bool {
+    /// The devices that stand at `place` along axis `at` of the grid.
+    pub(super) fn fixed(&self, at: usize, place: usize) -> Home {
+        let inner: usize = self.grid[at + 1..].iter().map(|size| *size as usize).product();
+        let count = self.grid[at] as usize;
+        let there = |index: &usize| index / inner % count == place;
+        let devices = (0..self.devices.len()).filter(there).map(|index| self.devices[index]).collect();
+        let mut home = Home { devices, grid: self.grid.clone(), cuts: self.cuts.clone() };
+        (home.grid[at], home.cuts[at]) = (1, None);
+        home
+    }
+
+    pub(super) fn same_grid(&self, other: &Home) -> bool {
         self.devices == other.devices && self.grid == other.grid
     }
 
@@ -94,8 +105,13 @@ impl Homes {
     /// What follows for a graph from where the texts are that it comes from.
     pub fn of(graph: &Graph, places: &Places) -> Homes {
         let mut values: Vec<Option<Home>> = Vec::with_capacity(graph.len());
+        // What costs little and is made of inputs and numbers alone.
+        let mut everywhere: Vec<bool> = Vec::with_capacity(graph.len());
         for value in graph.values() {
-            let home = home(graph, value, places, &values);
+            let own = is_cheap(graph.op(value)) && !matches!(graph.op(value), Op::Variable(_));
+            let own = own && graph.args(value).iter().all(|arg| everywhere[arg.0 as usize]);
+            let home = if own { None } else { home(graph, value, places, &values) };
+            everywhere.push(own);
             values.push(home);
         }
         Homes { devices: places.devices, values, variables: places.variables.clone() }
@@ -121,9 +137,6 @@ fn home(graph: &Graph, value: ValueId, places: &Places, homes: &[Option<Home>]) 
         return Some(places.variables[variable.0 as usize].clone());
     }
     let args = graph.args(value);
-    if args.is_empty() {
-        return None;
-    }
     if let Some(grid) = places.grid(node.origin) {
         return Some(cut(graph, value, grid.uncut(), &grid.names, homes));
     }

@@ -1,7 +1,7 @@
 //! Several devices for one graph: which computes what, and what they send each other.
 //!
 //! ```text
-//! Graph + Places ──homes──▶ a home a value ──demand──▶ what is wanted where ──emit──▶ a Graph a device + transfers
+//! Graph + Places ──homes──▶ a home a value ──sums──▶ sums in parts ──demand──▶ what is wanted where ──emit──▶ programs
 //! ```
 //! All of it knows of operators is how their work may be cut (`ops::cut`). Whatever a device wants of a value and does
 //! not have is fetched from where it is computed, piece by piece: a border, a tensor as a whole, or all pieces of one
@@ -15,6 +15,7 @@ mod home;
 mod piece;
 mod places;
 mod split;
+mod sums;
 
 pub use home::{AxisCut, Home, Homes, is_cheap};
 pub use piece::{Piece, Way, way};
@@ -78,6 +79,7 @@ pub struct Transfer {
 
 /// Cuts a graph over devices.
 pub fn partition(graph: &Graph, homes: &Homes) -> Partitioned {
-    let wanted = demand::demand(graph, homes);
-    emit::emit(graph, homes, &wanted)
+    let (graph, homes) = sums::in_parts(graph, homes);
+    let wanted = demand::demand(&graph, &homes);
+    emit::emit(&graph, &homes, &wanted)
 }

@@ -14,6 +14,12 @@ fn cases() -> u64 {
     std::env::var("STRATA_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(500)
 }
 
+/// Equal but for the order of sums, which the reference evaluator does not keep.
+fn near(a: &Array, b: &Array) -> bool {
+    let close = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a - b).abs() <= 1e-12 * (1.0 + a.abs());
+    a.shape == b.shape && a.data.iter().zip(&b.data).all(close)
+}
+
 /// Every transfer goes from one program to another, once.
 fn transfers_fit(partitioned: &Partitioned) {
     use strata::ops::Op;
@@ -55,13 +61,13 @@ fn devices_together_compute_what_one_computes() {
         for ((name, whole), shards) in outputs.iter().zip(shards) {
             let mut found = Array::filled(&whole.shape, f64::INFINITY);
             shards.iter().for_each(|(piece, part)| put(&mut found, piece, part));
-            assert_eq!(found, *whole, "seed {seed}, output {name}\n{graph}\n{homes:?}");
+            assert!(near(&found, whole), "seed {seed}, output {name}\n{graph}\n{homes:?}");
         }
         let mut covered = vec![0; graph.updates.len()];
         for (variable, piece, part) in pieces {
             let at =
                 graph.updates.iter().position(|update| update.variable.0 == variable).expect("it is updated");
-            assert_eq!(part, cut(&updates[at], &piece), "seed {seed}, variable {variable}");
+            assert!(near(&part, &cut(&updates[at], &piece)), "seed {seed}, variable {variable}");
             covered[at] += part.data.len();
         }
         for (at, whole) in updates.iter().enumerate() {
