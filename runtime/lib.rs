@@ -1,5 +1,6 @@
 //! Machines: what a plan is, and what carries one out. Knows nothing of source text or layers.
 
+pub mod channels;
 pub mod checkpoint;
 pub mod code;
 pub mod faults;
@@ -9,6 +10,7 @@ pub mod init;
 pub mod kernels;
 pub mod log;
 pub mod plan;
+pub mod program;
 pub mod queue;
 pub mod saved;
 pub mod session;

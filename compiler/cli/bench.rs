@@ -182,6 +182,7 @@ fn kernel_name(plan: &Plan, step: &Step) -> String {
     let name = match &call.kernel {
         Kernel::Loop { function, .. } => &plan.functions[*function].name,
         Kernel::Table { name, .. } => name,
+        Kernel::Transfer { way, .. } => way.name(),
     };
     let written = call.accesses.iter().filter(|access| access.write).map(|access| {
         let buffer = plan.buffer(access.buffer);

@@ -27,6 +27,8 @@ pub mod plain;
 
 pub mod windows;
 
+pub mod transfer;
+
 mod contract;
 mod depthwise;
 mod lanes;
@@ -45,4 +47,5 @@ pub use product::{ACCUMULATE, ProductDesc, RELU};
 pub use random::{Draw, stream_of};
 pub use rows::RowsDesc;
 pub use table::{Entry, TABLE, Table};
+pub use transfer::TransferDesc;
 pub use windows::WindowsDesc;
