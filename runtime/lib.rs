@@ -6,6 +6,7 @@ pub mod code;
 pub mod faults;
 pub mod files;
 pub mod generate;
+pub mod group;
 pub mod init;
 pub mod kernels;
 pub mod log;

@@ -353,7 +353,8 @@ impl Plan {
             else {
                 return None;
             };
-            let bytes = accesses.iter().map(|access| self.buffer(access.buffer).bytes()).sum();
+            let bytes = accesses.iter().filter_map(|access| self.buffers.get(access.buffer.0 as usize));
+            let bytes = bytes.map(Buffer::bytes).sum();
             Some(Transfer { way: *way, channel: *channel, bytes, origin: *origin })
         };
         self.all_steps().into_iter().filter_map(transfer).collect()

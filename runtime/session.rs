@@ -244,6 +244,18 @@ impl Session {
         Ok(())
     }
 
+    /// The bytes of a variable, by its number in the layout.
+    pub(crate) fn variable(&self, slot: usize) -> &[u8] {
+        let slot = &self.layout.slots[slot];
+        self.variables.part(slot.offset, slot.bytes())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn variable_mut(&mut self, slot: usize) -> &mut [u8] {
+        let slot = &self.layout.slots[slot];
+        self.variables.part_mut(slot.offset, slot.bytes())
+    }
+
     /// Puts a plan's code into memory and makes room for its scratch.
     ///
     /// # Errors
@@ -469,7 +481,7 @@ unsafe extern "C" fn tick(frame: *const Frame, index: u64) {
 }
 
 /// Whether a tensor is what a name needs.
-fn fits(name: &str, dtype: DType, shape: &[usize], value: &Tensor) -> Result<(), SessionError> {
+pub(crate) fn fits(name: &str, dtype: DType, shape: &[usize], value: &Tensor) -> Result<(), SessionError> {
     if value.dtype() == dtype && value.shape() == shape {
         return Ok(());
     }
