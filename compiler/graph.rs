@@ -1,4 +1,4 @@
-//! The one IR: values and the operators that compute them, every size known. The only file that imports petgraph.
+//! The one IR: values and the operators that compute them, every size known. The only file whose types petgraph shapes.
 //!
 //! A graph only grows: `Graph::add` infers the type and returns the existing value where an equal one is there,
 //! so no ill-shaped graph can exist and common subexpressions vanish. Ids grow along edges: their order is a

@@ -5,38 +5,57 @@ mod begin;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use strata_runtime::group::{Device, Group, GroupError, Loaded};
 use strata_runtime::init::initial;
-use strata_runtime::plan::{Layout, Plan};
+use strata_runtime::plan::Layout;
+use strata_runtime::program::{self, Whole, variables_of};
 use strata_runtime::queue::{Batch, Shapes};
-use strata_runtime::session::{Executable, Session, SessionError};
 use strata_runtime::train::{self, MachineError, Outputs, Phase, Suspect, Turn, Variables};
 use strata_runtime::{DType, Tensor};
 
 use crate::graph::Graph;
-use crate::lower::{LowerOptions, layout, lower};
-use crate::model::{Input, Model, Variable};
+use crate::lower::{LowerOptions, layout, lower, waits};
+use crate::model::{Model, Variable};
 use crate::ops::{Op, VariableId};
 use crate::totals::{Totals, is_part};
 use crate::types::Size;
 
+/// Makes the programs of several devices out of a graph.
+pub type Partition<'m> = Box<dyn Fn(&Graph, &LowerOptions) -> Result<program::Program, MachineError> + 'm>;
+
 /// A model with its variables.
 pub struct Machine<'m> {
     model: &'m Model,
-    layout: Layout,
-    session: Session,
+    group: Group,
+    cut: Cut<'m>,
     seed: u64,
+    threads: usize,
     /// What measures over several batches are functions of; made when first asked for.
     totals: OnceCell<Totals>,
 }
 
+/// How graphs become programs.
+enum Cut<'m> {
+    /// For one device, which has all variables.
+    No(Layout),
+    /// For several.
+    Over(Partition<'m>),
+}
+
 /// A program in memory.
 pub struct Program {
-    /// The plan with its code.
-    pub executable: Executable,
+    /// The plans with their code.
+    pub loaded: Loaded,
     /// What each output is called: `loss`, `accuracy`, or a binding's name.
     pub names: Vec<Arc<str>>,
-    /// For each input of the model a stand-in, where the program does not read it.
-    unread: Vec<Option<Tensor>>,
+}
+
+impl Program {
+    /// The inputs that it reads.
+    fn reads(&self) -> impl Iterator<Item = &str> {
+        let read = self.loaded.inputs().iter().filter(|input| !input.pieces.is_empty());
+        read.map(|input| input.name.as_str())
+    }
 }
 
 impl<'m> Machine<'m> {
@@ -47,14 +66,47 @@ impl<'m> Machine<'m> {
     /// When the system refuses a thread.
     pub fn new(model: &'m Model, seed: u64, threads: usize) -> Result<Machine<'m>, MachineError> {
         let layout = layout(&model.variables);
-        let session = Session::new(layout.clone(), threads).map_err(fail)?;
-        let mut machine = Machine { model, layout, session, seed, totals: OnceCell::new() };
+        let variables = variables_of(&layout);
+        let devices = vec![Device { name: "cpu".to_owned(), layout: layout.clone() }];
+        Machine::made(model, seed, threads, (devices, variables), Cut::No(layout))
+    }
+
+    /// The same over several devices, which have the variables as `variables` says, with programs that `partition` makes
+    /// out of graphs. `threads`: in all, at least one a device.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn over(
+        model: &'m Model,
+        seed: u64,
+        threads: usize,
+        devices: Vec<Device>,
+        variables: Vec<Whole>,
+        partition: Partition<'m>,
+    ) -> Result<Machine<'m>, MachineError> {
+        Machine::made(model, seed, threads, (devices, variables), Cut::Over(partition))
+    }
+
+    fn made(
+        model: &'m Model,
+        seed: u64,
+        threads: usize,
+        (devices, variables): (Vec<Device>, Vec<Whole>),
+        cut: Cut<'m>,
+    ) -> Result<Machine<'m>, MachineError> {
+        let group = Group::new(devices, variables, threads).map_err(fail)?;
+        let mut machine = Machine { model, group, cut, seed, threads, totals: OnceCell::new() };
         for v in &model.variables {
             let value = initial(&v.init, seed, &v.name, v.ty.dtype, &v.ty.dims());
-            machine.session.set(&v.name, &value).map_err(fail)?;
+            machine.group.set(&v.name, &value).map_err(fail)?;
         }
         machine.compute()?;
         Ok(machine)
+    }
+
+    /// The devices.
+    pub fn group(&mut self) -> &mut Group {
+        &mut self.group
     }
 
     /// Sets the variables that are named.
@@ -62,7 +114,7 @@ impl<'m> Machine<'m> {
     /// # Errors
     /// A name, dtype or shape that is not the model's.
     pub fn set(&mut self, variables: &Variables) -> Result<(), MachineError> {
-        variables.iter().try_for_each(|(name, value)| self.session.set(name, value)).map_err(fail)
+        variables.iter().try_for_each(|(name, value)| self.group.set(name, value)).map_err(fail)
     }
 
     /// What evaluation needs: every variable but the optimizer's memory; averages under the names of the parameters.
@@ -70,8 +122,7 @@ impl<'m> Machine<'m> {
         let mut found = self.values(|v| !self.model.is_memory(v));
         let name = |id: VariableId| self.model.variables[id.0 as usize].name.as_str();
         for (param, average) in &self.model.averages {
-            let value =
-                self.session.get(name(*average)).expect("the layout was made of the model's variables");
+            let value = self.group.get(name(*average)).expect("the layout was made of the model's variables");
             if let Some(slot) = found.iter_mut().find(|(known, _)| known == name(*param)) {
                 slot.1 = value;
             }
@@ -81,7 +132,7 @@ impl<'m> Machine<'m> {
 
     fn values(&self, wanted: impl Fn(&Variable) -> bool) -> Variables {
         let value =
-            |v: &Variable| self.session.get(&v.name).expect("the layout was made of the model's variables");
+            |v: &Variable| self.group.get(&v.name).expect("the layout was made of the model's variables");
         self.model.variables.iter().filter(|v| wanted(v)).map(|v| (v.name.clone(), value(v))).collect()
     }
 
@@ -99,7 +150,19 @@ impl<'m> Machine<'m> {
     /// # Errors
     /// What this machine cannot do.
     pub fn program(&mut self, graph: &Graph) -> Result<Program, MachineError> {
-        self.load(lower(graph, &self.layout, &LowerOptions::default()), graph)
+        self.put(graph, &LowerOptions::default())
+    }
+
+    /// Puts a program into memory that was made for these devices.
+    ///
+    /// # Errors
+    /// When it does not fit them, or its devices would wait for each other for ever.
+    pub fn load(&mut self, program: program::Program) -> Result<Program, MachineError> {
+        waits::verify(&program.plans, &program.channels).map_err(MachineError::Words)?;
+        let loaded = self.group.load(program).map_err(fail)?;
+        let plain = |name: &str| Arc::from(name.strip_prefix("metric/").unwrap_or(name));
+        let names = loaded.outputs().iter().map(|output| plain(&output.name)).collect();
+        Ok(Program { loaded, names })
     }
 
     /// Carries out a program whose inputs are found by name.
@@ -111,13 +174,12 @@ impl<'m> Machine<'m> {
         program: &'t Program,
         find: impl Fn(&str) -> Option<&'t Tensor>,
     ) -> Result<Vec<Tensor>, MachineError> {
-        let mut inputs: Vec<(&str, &Tensor)> = Vec::new();
-        for (port, unread) in program.executable.plan.inputs.iter().zip(&program.unread) {
-            let found = unread.as_ref().or_else(|| find(&port.name));
-            let missing = || MachineError::Words(format!("nothing is given for the input `{}`", port.name));
-            inputs.push((&port.name, found.ok_or_else(missing)?));
-        }
-        self.session.run(&program.executable, self.seed as i64, 0, &inputs).map_err(fail)
+        let given = |name: &'t str| {
+            let missing = || MachineError::Words(format!("nothing is given for the input `{name}`"));
+            Ok((name, find(name).ok_or_else(missing)?))
+        };
+        let inputs = program.reads().map(given).collect::<Result<Vec<_>, MachineError>>()?;
+        self.group.run(&program.loaded, self.seed as i64, 0, &inputs).map_err(fail)
     }
 
     /// Carries a program out and returns its outputs whole.
@@ -134,20 +196,25 @@ impl<'m> Machine<'m> {
     }
 
     fn turn(&mut self, program: &Program, batch: &Batch, turn: Turn) -> Result<Vec<Tensor>, MachineError> {
-        let inputs = inputs(self.model, program, batch)?;
+        let inputs = inputs(program, batch)?;
         // Each microbatch draws numbers of its own: its key is the seed and a multiple of an odd number.
         let seed = self.seed.wrapping_add(turn.part.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         // The clock holds the bits; what they mean is the generator's matter.
-        self.session.run(&program.executable, seed as i64, turn.step as i64, &inputs).map_err(fail)
+        self.group.run(&program.loaded, seed as i64, turn.step as i64, &inputs).map_err(fail)
     }
 
-    /// Carries a program out and returns the seconds that each step of its plan took.
+    /// Carries a program out and returns the seconds that each step of its plans took, device by device.
     ///
     /// # Errors
     /// As [`Machine::carry_out`].
-    pub fn time(&mut self, program: &Program, batch: &Batch, step: u64) -> Result<Vec<f64>, MachineError> {
-        let inputs = inputs(self.model, program, batch)?;
-        self.session.time(&program.executable, self.seed as i64, step as i64, &inputs).map_err(fail)
+    pub fn time(
+        &mut self,
+        program: &Program,
+        batch: &Batch,
+        step: u64,
+    ) -> Result<Vec<Vec<f64>>, MachineError> {
+        let inputs = inputs(program, batch)?;
+        self.group.time(&program.loaded, self.seed as i64, step as i64, &inputs).map_err(fail)
     }
 
     fn make(
@@ -158,23 +225,36 @@ impl<'m> Machine<'m> {
         options: &LowerOptions,
     ) -> Result<Program, MachineError> {
         let graph = crate::graph_of(self.model, &binding(self.model, shapes)?, phase, wanted);
-        self.load(lower(&graph, &self.layout, options), &graph)
+        self.put(&graph, options)
     }
 
-    fn load(&mut self, plan: Plan, graph: &Graph) -> Result<Program, MachineError> {
-        let mut read = vec![false; graph.inputs.len()];
-        for value in graph.values() {
-            if let Op::Input(input) = graph.op(value) {
-                read[input.0 as usize] = true;
+    /// Makes the program of a graph and puts it into memory.
+    fn put(&mut self, graph: &Graph, options: &LowerOptions) -> Result<Program, MachineError> {
+        let program = match &self.cut {
+            Cut::No(layout) => {
+                let mut read = vec![false; graph.inputs.len()];
+                for value in graph.values() {
+                    if let Op::Input(input) = graph.op(value) {
+                        read[input.0 as usize] = true;
+                    }
+                }
+                program::Program::alone(lower(graph, layout, options), |input| read[input])
             }
-        }
-        let stand_in =
-            |(input, read): (&Input, bool)| (!read).then(|| Tensor::zeros(input.ty.dtype, &input.ty.dims()));
-        let unread = graph.inputs.iter().zip(read).map(stand_in).collect();
-        let plain = |name: &str| Arc::from(name.strip_prefix("metric/").unwrap_or(name));
-        let names = plan.outputs.iter().map(|port| plain(&port.name)).collect();
-        let executable = self.session.load(plan).map_err(fail)?;
-        Ok(Program { executable, names, unread })
+            Cut::Over(partition) => partition(graph, options)?,
+        };
+        self.load(program)
+    }
+
+    /// A machine of one device with the same variables.
+    fn apart(&self) -> Result<Machine<'m>, MachineError> {
+        let layout = layout(&self.model.variables);
+        let variables = variables_of(&layout);
+        let devices = vec![Device { name: "cpu".to_owned(), layout: layout.clone() }];
+        let group = Group::new(devices, variables, self.threads).map_err(fail)?;
+        let (model, seed, threads, cut) = (self.model, self.seed, self.threads, Cut::No(layout));
+        let mut machine = Machine { model, group, cut, seed, threads, totals: OnceCell::new() };
+        machine.set(&self.values(|_| true))?;
+        Ok(machine)
     }
 }
 
@@ -218,20 +298,24 @@ impl train::Machine for Machine<'_> {
         if there {
             let value =
                 Tensor::from_bytes(DType::F64, &[], &value.to_ne_bytes()).expect("eight bytes are one f64");
-            self.session.set(name, &value).expect("what is told is an f64 without axes");
+            self.group.set(name, &value).expect("what is told is an f64 without axes");
         }
         there
     }
 
     fn examine(&mut self, phase: Phase, batch: &Batch, turn: Turn) -> Result<Option<Suspect>, MachineError> {
+        if let Cut::Over(_) = self.cut {
+            // Ids of values tell what came first within one graph only.
+            return self.apart()?.examine(phase, batch, turn);
+        }
         let before = self.values(|_| true);
         let binding = binding(self.model, &batch.shapes())?;
         let graph = crate::graph_of(self.model, &binding, phase, &[]);
         let options = LowerOptions { fuse: false, keep_all: true, text: false };
-        let program = self.load(lower(&graph, &self.layout, &options), &graph)?;
+        let program = self.put(&graph, &options)?;
         let outputs = self.turn(&program, batch, turn)?;
         self.set(&before)?;
-        let ports = program.executable.plan.outputs.iter().zip(&outputs);
+        let ports = program.loaded.outputs().iter().zip(&outputs);
         // Ids grow along edges, so the smallest is the first to have gone wrong.
         let odd = ports.filter_map(|(port, tensor)| {
             let id: u32 = port.name.strip_prefix('%')?.parse().ok()?;
@@ -293,25 +377,19 @@ pub fn inputs_of<'m>(model: &'m Model, wanted: &[String]) -> Vec<&'m str> {
         .collect()
 }
 
-/// The tensors that a program reads, with stand-ins for what it does not.
-fn inputs<'a>(
-    model: &'a Model,
-    program: &'a Program,
-    batch: &'a Batch,
-) -> Result<Vec<(&'a str, &'a Tensor)>, MachineError> {
-    let found = model.inputs.iter().zip(&program.unread).map(|(input, unread)| {
-        let found = unread.as_ref().or_else(|| batch.tensor(&input.name));
-        let missing =
-            || MachineError::Words(format!("the data have no field for the input `{}`", input.name));
-        found.map(|tensor| (input.name.as_str(), tensor)).ok_or_else(missing)
+/// The tensors that a program reads.
+fn inputs<'a>(program: &'a Program, batch: &'a Batch) -> Result<Vec<(&'a str, &'a Tensor)>, MachineError> {
+    let found = program.reads().map(|name| {
+        let missing = || MachineError::Words(format!("the data have no field for the input `{name}`"));
+        batch.tensor(name).map(|tensor| (name, tensor)).ok_or_else(missing)
     });
     found.collect()
 }
 
-fn fail(error: SessionError) -> MachineError {
+fn fail(error: GroupError) -> MachineError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only one of them is told apart")]
     match error {
-        SessionError::Index(bad) => MachineError::Index(bad),
+        GroupError::Index { bad, .. } => MachineError::Index(bad),
         other => MachineError::Words(other.to_string()),
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::tensor::DType;
 
 /// The version of this format. Whoever loads a plan refuses another.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Alignment in bytes of every tensor in an arena.
 pub const ALIGN: usize = 64;
@@ -238,6 +238,47 @@ pub enum Kernel {
         /// The descriptor, for people.
         text: String,
     },
+    /// The kernel of the table that hands a tensor to another device, or takes one from it.
+    Transfer {
+        /// Which of the two.
+        way: Way,
+        /// By which channel: an index into `Program::channels`.
+        channel: usize,
+        /// Its descriptor in `Plan::data`.
+        data: usize,
+    },
+}
+
+/// To another device or from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Way {
+    /// To another.
+    Send,
+    /// From another.
+    Receive,
+}
+
+impl Way {
+    /// The kernel's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Way::Send => "send",
+            Way::Receive => "receive",
+        }
+    }
+}
+
+/// One end of a channel, as a plan has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Which end.
+    pub way: Way,
+    /// Which channel: an index into `Program::channels`.
+    pub channel: usize,
+    /// Size of the tensor.
+    pub bytes: usize,
+    /// Where it comes from; opaque.
+    pub origin: u32,
 }
 
 /// How a call is dealt out over threads.
@@ -304,6 +345,21 @@ impl Plan {
         all
     }
 
+    /// What goes to other devices and comes from them, in the order in which it does.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        let transfer = |step: &Step| {
+            let Step::Call(Call { kernel: Kernel::Transfer { way, channel, .. }, accesses, origin, .. }) =
+                step
+            else {
+                return None;
+            };
+            let bytes = accesses.iter().filter_map(|access| self.buffers.get(access.buffer.0 as usize));
+            let bytes = bytes.map(Buffer::bytes).sum();
+            Some(Transfer { way: *way, channel: *channel, bytes, origin: *origin })
+        };
+        self.all_steps().into_iter().filter_map(transfer).collect()
+    }
+
     /// The buffer of an id.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
@@ -363,6 +419,9 @@ impl Plan {
                 writeln!(f, "{before}{index:3} {} {deal}", self.functions[*function].name)?
             }
             Kernel::Table { name, .. } => writeln!(f, "{before}{index:3} {name} {deal}")?,
+            Kernel::Transfer { way, channel, .. } => {
+                writeln!(f, "{before}{index:3} {} by channel {channel} {deal}", way.name())?
+            }
         }
         for access in &call.accesses {
             let verb = if access.write { "write" } else { "read " };
@@ -376,6 +435,7 @@ impl Plan {
             Kernel::Loop { text, .. } | Kernel::Table { text, .. } => {
                 text.lines().try_for_each(|line| writeln!(f, "{before}      | {line}"))
             }
+            Kernel::Transfer { .. } => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::channels::Links;
 use crate::code::Code;
 use crate::faults::{BadIndex, Faults};
 use crate::kernels::{TABLE, Table, table};
@@ -52,6 +53,8 @@ pub struct Frame {
     pub ticks: *const Ticks,
     /// Where kernels note what is wrong with their numbers.
     pub faults: *const Faults,
+    /// The ends of channels to other devices; null where there are none.
+    pub links: *const Links,
 }
 
 /// The step program.
@@ -100,6 +103,10 @@ pub enum SessionError {
     Kernel(Panicked),
     /// A position was outside the axis that it counts. Variables may have been changed by numbers that mean nothing.
     Index(BadIndex),
+    /// The plan sends or receives, and has no other device beside it.
+    Alone,
+    /// The step ended before its end, since something went wrong on this device or another.
+    Left,
 }
 
 impl fmt::Display for SessionError {
@@ -120,6 +127,8 @@ impl fmt::Display for SessionError {
             SessionError::System(error) => write!(f, "the system refuses: {error}"),
             SessionError::Kernel(panicked) => write!(f, "{panicked}"),
             SessionError::Index(bad) => write!(f, "{bad}"),
+            SessionError::Alone => write!(f, "the plan is for one of several devices"),
+            SessionError::Left => write!(f, "{}", crate::channels::Left),
         }
     }
 }
@@ -171,6 +180,8 @@ pub struct Executable {
     code: Code,
     entry: Entry,
     data: Arena,
+    /// Whether it sends or receives.
+    transfers: bool,
 }
 
 /// Memory for variables and scratch, and the threads that run steps.
@@ -188,7 +199,15 @@ impl Session {
     /// # Errors
     /// When the system refuses a thread.
     pub fn new(layout: Layout, threads: usize) -> Result<Session, SessionError> {
-        let threads = Threads::new(threads, Pinning::Cores).map_err(SessionError::System)?;
+        Session::pinned(layout, threads, Pinning::Cores)
+    }
+
+    /// The same, with threads that run where `pinning` says.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn pinned(layout: Layout, threads: usize, pinning: Pinning) -> Result<Session, SessionError> {
+        let threads = Threads::new(threads, pinning).map_err(SessionError::System)?;
         let locals = (0..threads.count()).map(|_| Arena::zeroed(0)).collect();
         let variables = Arena::zeroed(layout.bytes);
         Ok(Session { layout, variables, scratch: Arena::zeroed(0), locals, threads })
@@ -225,6 +244,18 @@ impl Session {
         Ok(())
     }
 
+    /// The bytes of a variable, by its number in the layout.
+    pub(crate) fn variable(&self, slot: usize) -> &[u8] {
+        let slot = &self.layout.slots[slot];
+        self.variables.part(slot.offset, slot.bytes())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn variable_mut(&mut self, slot: usize) -> &mut [u8] {
+        let slot = &self.layout.slots[slot];
+        self.variables.part_mut(slot.offset, slot.bytes())
+    }
+
     /// Puts a plan's code into memory and makes room for its scratch.
     ///
     /// # Errors
@@ -245,7 +276,8 @@ impl Session {
         }
         let mut data = Arena::zeroed(plan.data.len());
         data.part_mut(0, plan.data.len()).copy_from_slice(&plan.data);
-        Ok(Executable { plan, code, entry, data })
+        let transfers = !plan.transfers().is_empty();
+        Ok(Executable { plan, code, entry, data, transfers })
     }
 
     /// Runs one step: variables change, outputs are returned in the plan's order.
@@ -260,7 +292,21 @@ impl Session {
         step: i64,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Vec<Tensor>, SessionError> {
-        self.execute(executable, Clock { seed, step }, inputs, None)?;
+        self.run_linked(executable, Clock { seed, step }, inputs, None)
+    }
+
+    /// Runs one step of one device of several.
+    ///
+    /// # Errors
+    /// As for [`Session::run`], and when the step ended for all devices.
+    pub fn run_linked(
+        &mut self,
+        executable: &Executable,
+        clock: Clock,
+        inputs: &[(&str, &Tensor)],
+        links: Option<&Links>,
+    ) -> Result<Vec<Tensor>, SessionError> {
+        self.execute(executable, clock, inputs, links, None)?;
         Ok(executable
             .plan
             .outputs
@@ -281,6 +327,20 @@ impl Session {
         step: i64,
         inputs: &[(&str, &Tensor)],
     ) -> Result<Vec<f64>, SessionError> {
+        self.time_linked(executable, Clock { seed, step }, inputs, None)
+    }
+
+    /// Times one step of one device of several.
+    ///
+    /// # Errors
+    /// As for [`Session::run_linked`].
+    pub fn time_linked(
+        &mut self,
+        executable: &Executable,
+        clock: Clock,
+        inputs: &[(&str, &Tensor)],
+        links: Option<&Links>,
+    ) -> Result<Vec<f64>, SessionError> {
         let steps = executable.plan.all_steps().len();
         let ticks = Ticks {
             origin: Instant::now(),
@@ -288,7 +348,7 @@ impl Session {
             since: AtomicU64::new(0),
             taken: (0..steps).map(|_| AtomicU64::new(0)).collect(),
         };
-        self.execute(executable, Clock { seed, step }, inputs, Some(&ticks))?;
+        self.execute(executable, clock, inputs, links, Some(&ticks))?;
         Ok(ticks.taken.iter().map(|t| t.load(Ordering::Relaxed) as f64 * 1e-9).collect())
     }
 
@@ -297,8 +357,12 @@ impl Session {
         executable: &Executable,
         clock: Clock,
         inputs: &[(&str, &Tensor)],
+        links: Option<&Links>,
         ticks: Option<&Ticks>,
     ) -> Result<(), SessionError> {
+        if executable.transfers && links.is_none() {
+            return Err(SessionError::Alone);
+        }
         let addresses = addresses(&executable.plan, inputs)?;
         let faults = Faults::default();
         let shared = Shared {
@@ -313,6 +377,7 @@ impl Session {
             threads: self.threads.count() as u64,
             barrier: std::ptr::null(),
             faults: &faults,
+            links,
         };
         let shared = Shared { barrier: self.threads.barrier(), ..shared };
         let entry = executable.entry;
@@ -322,8 +387,14 @@ impl Session {
                 // SAFETY: `load` made the arenas as large as the plan says, inputs have been checked, and the
                 // plan's barriers keep threads from touching what another writes.
                 unsafe { entry(&frame) }
+                if shared.has_ended() {
+                    shared.release();
+                }
             })
             .map_err(SessionError::Kernel)?;
+        if shared.has_ended() {
+            return Err(SessionError::Left);
+        }
         faults.into_first().map_or(Ok(()), |bad| Err(SessionError::Index(bad)))
     }
 
@@ -357,12 +428,24 @@ struct Shared<'a> {
     threads: u64,
     barrier: *const Barrier,
     faults: &'a Faults,
+    links: Option<&'a Links>,
 }
 
 // SAFETY: the addresses lead to memory that outlives the run; who may touch what when is the plan's promise.
 unsafe impl Sync for Shared<'_> {}
 
 impl Shared<'_> {
+    /// Whether the step has ended for all devices.
+    fn has_ended(&self) -> bool {
+        self.links.is_some_and(|links| links.channels.has_ended())
+    }
+
+    /// Ends the waiting of this device's threads: the first has left the step.
+    fn release(&self) {
+        // SAFETY: the barrier belongs to the pool that runs this.
+        unsafe { &*self.barrier }.poison();
+    }
+
     fn frame(&self, thread: usize) -> Frame {
         let ticks = self.ticks.filter(|_| thread == 0);
         Frame {
@@ -380,6 +463,7 @@ impl Shared<'_> {
             tick: ticks.map(|_| tick as unsafe extern "C" fn(*const Frame, u64)),
             ticks: ticks.map_or(std::ptr::null(), std::ptr::from_ref),
             faults: self.faults,
+            links: self.links.map_or(std::ptr::null(), std::ptr::from_ref),
         }
     }
 }
@@ -397,7 +481,7 @@ unsafe extern "C" fn tick(frame: *const Frame, index: u64) {
 }
 
 /// Whether a tensor is what a name needs.
-fn fits(name: &str, dtype: DType, shape: &[usize], value: &Tensor) -> Result<(), SessionError> {
+pub(crate) fn fits(name: &str, dtype: DType, shape: &[usize], value: &Tensor) -> Result<(), SessionError> {
     if value.dtype() == dtype && value.shape() == shape {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 /// A thread panicked while sharing a closure.
@@ -46,6 +46,44 @@ pub enum Pinning {
     /// Worker i stays on core i, if there are cores enough. The calling thread is left as it is, since threads
     /// that it starts later would inherit its core.
     Cores,
+    /// The same beside other pools: worker i stays on core `first + i`, if there are cores for `total` threads.
+    Among {
+        /// The core of the calling thread.
+        first: usize,
+        /// Threads of all pools.
+        total: usize,
+    },
+}
+
+/// How threads wait for each other before they sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    spins: usize,
+}
+
+impl Waiting {
+    /// For one of so many threads that are busy at a time.
+    pub fn among(threads: usize) -> Waiting {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Waiting { spins: if threads <= cores { SPINS } else { 0 } }
+    }
+
+    /// Waits a moment; says whether what is waited for was there by then.
+    pub fn briefly(self, done: impl Fn() -> bool) -> bool {
+        for _ in 0..self.spins {
+            if done() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        for _ in 0..YIELDS {
+            if done() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        done()
+    }
 }
 
 impl Threads {
@@ -55,21 +93,26 @@ impl Threads {
     /// When the system refuses a thread.
     pub fn new(count: usize, pinning: Pinning) -> std::io::Result<Threads> {
         let count = count.max(1);
+        let (first, total) = match pinning {
+            Pinning::Free | Pinning::Cores => (0, count),
+            Pinning::Among { first, total } => (first, total),
+        };
         let cores = match pinning {
             Pinning::Free => Vec::new(),
-            Pinning::Cores => core_affinity::get_core_ids().unwrap_or_default(),
+            Pinning::Cores | Pinning::Among { .. } => core_affinity::get_core_ids().unwrap_or_default(),
         };
+        let waiting = Waiting::among(total);
         let shared = Arc::new(Shared {
-            start: Gate::new(count),
-            finish: Gate::new(count),
-            barrier: Barrier::new(count),
+            start: Gate::new(count, waiting),
+            finish: Gate::new(count, waiting),
+            barrier: Barrier::new(count, waiting),
             job: Mutex::new(Job::Nothing),
             panicked: Mutex::new(None),
         });
         let mut threads = Threads { shared, workers: Vec::new() };
         for index in 1..count {
             let shared = Arc::clone(&threads.shared);
-            let core = cores.get(index).copied().filter(|_| count <= cores.len());
+            let core = cores.get(first + index).copied().filter(|_| total <= cores.len());
             let builder = std::thread::Builder::new().name(format!("strata-{index}"));
             let worker = builder.spawn(move || {
                 if let Some(core) = core {
@@ -179,15 +222,29 @@ fn work(shared: &Shared, index: usize) {
     }
 }
 
+/// Keeps the calling thread on a core, if there is one for each of `total` threads.
+pub fn settle(core: usize, total: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(core) = cores.get(core).copied().filter(|_| total <= cores.len()) {
+        // A refusal costs speed alone.
+        core_affinity::set_for_current(core);
+    }
+}
+
 /// The text of a panic.
-fn message_of(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }
 
 /// Locks even after a panic: what these mutexes hold is replaced whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    uninterrupted(mutex.lock())
+}
+
+/// What a lock holds, even after a panic.
+pub(crate) fn uninterrupted<T>(locked: LockResult<T>) -> T {
+    locked.unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// A barrier for the threads of a pool: none goes on before all have come.
@@ -198,8 +255,8 @@ pub struct Barrier {
 
 impl Barrier {
     /// A barrier for `count` threads.
-    pub fn new(count: usize) -> Barrier {
-        Barrier { gate: Gate::new(count), poisoned: AtomicBool::new(false) }
+    fn new(count: usize, waiting: Waiting) -> Barrier {
+        Barrier { gate: Gate::new(count, waiting), poisoned: AtomicBool::new(false) }
     }
 
     /// Waits until all threads have come. What they wrote before is visible to all after.
@@ -211,8 +268,8 @@ impl Barrier {
         if self.poisoned.load(Ordering::SeqCst) { Err(Poisoned) } else { Ok(()) }
     }
 
-    /// Ends all waiting, now and until [`Barrier::restore`].
-    fn poison(&self) {
+    /// Ends all waiting, now and until the run is over.
+    pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
         self.gate.wake();
     }
@@ -233,7 +290,7 @@ const YIELDS: usize = 200;
 /// Lets threads pass when all have come.
 struct Gate {
     count: AtomicUsize,
-    spins: usize,
+    waiting: Waiting,
     arrived: AtomicUsize,
     /// Counts how often the gate has opened.
     opened: AtomicUsize,
@@ -243,11 +300,10 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(count: usize) -> Gate {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    fn new(count: usize, waiting: Waiting) -> Gate {
         Gate {
             count: AtomicUsize::new(count),
-            spins: if count <= cores { SPINS } else { 0 },
+            waiting,
             arrived: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             sleepers: AtomicUsize::new(0),
@@ -271,23 +327,14 @@ impl Gate {
             return;
         }
         let done = || self.opened.load(Ordering::Acquire) != opened || leave();
-        for _ in 0..self.spins {
-            if done() {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        for _ in 0..YIELDS {
-            if done() {
-                return;
-            }
-            std::thread::yield_now();
+        if self.waiting.briefly(done) {
+            return;
         }
         let mut bed = lock(&self.bed);
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         // Asked again with the lock held and the sleeper counted: whoever opens the gate after this sees it.
         while self.opened.load(Ordering::SeqCst) == opened && !leave() {
-            bed = self.alarm.wait(bed).unwrap_or_else(PoisonError::into_inner);
+            bed = uninterrupted(self.alarm.wait(bed));
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }

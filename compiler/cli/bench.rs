@@ -78,7 +78,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         }
         let start = Instant::now();
         if args.kernels {
-            let seconds = machine.time(&program, &examples, step).map_err(messages::machine)?;
+            let seconds = machine.time(&program, &examples, step).map_err(messages::machine)?.concat();
             kernels.resize(seconds.len(), Vec::new());
             kernels.iter_mut().zip(seconds).for_each(|(all, one): (&mut Vec<f64>, f64)| all.push(one));
         } else {
@@ -94,12 +94,9 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
             return Err(Failure::Interrupted);
         }
     }
-    let plan = &program.executable.plan;
-    let kernels = plan
-        .all_steps()
-        .into_iter()
-        .zip(kernels)
-        .map(|(step, times)| (kernel_name(plan, step), median(times)));
+    let steps =
+        program.loaded.plans().flat_map(|plan| plan.all_steps().into_iter().map(move |step| (plan, step)));
+    let kernels = steps.zip(kernels).map(|((plan, step), times)| (kernel_name(plan, step), median(times)));
     report(
         args,
         &Measured {
@@ -182,6 +179,7 @@ fn kernel_name(plan: &Plan, step: &Step) -> String {
     let name = match &call.kernel {
         Kernel::Loop { function, .. } => &plan.functions[*function].name,
         Kernel::Table { name, .. } => name,
+        Kernel::Transfer { way, .. } => way.name(),
     };
     let written = call.accesses.iter().filter(|access| access.write).map(|access| {
         let buffer = plan.buffer(access.buffer);

@@ -97,6 +97,7 @@ impl Dealer<'_> {
                 let count = table.count as u64;
                 vec![self.by_first_axes(count, unit)]
             }
+            Work::Transfer(_) => vec![self.transfer(unit)],
         }
     }
 
@@ -176,6 +177,15 @@ impl Dealer<'_> {
         let split = exact(&self.dims(write), step, count);
         let deal = Deal::Shares { count, align: 1 };
         let accesses = self.kernel_accesses(deal, split, &unit.reads, write, None);
+        Dealt { part: 0, deal, turns: 1, sharing: Sharing::Rows, accesses }
+    }
+
+    /// One thread makes a whole transfer: it waits, and what it touches is only copied.
+    fn transfer(&mut self, unit: &Unit) -> Dealt {
+        let deal = Deal::First;
+        unit.writes.iter().for_each(|write| self.note(*write, None, deal, Extent::Whole));
+        let reads = unit.reads.iter().map(|read| (*read, false, Extent::Whole));
+        let accesses = reads.chain(unit.writes.iter().map(|write| (*write, true, Extent::Whole))).collect();
         Dealt { part: 0, deal, turns: 1, sharing: Sharing::Rows, accesses }
     }
 

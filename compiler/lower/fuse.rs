@@ -10,6 +10,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use strata_runtime::kernels::{ConvolveDesc, Entry, PoolDesc};
+use strata_runtime::plan::Way;
 
 use super::build::{Built, Sink, Task, Trouble, What, build};
 use super::lines;
@@ -20,9 +21,9 @@ use super::rows;
 use super::table::TableCall;
 use super::values::{Kind, Source, Stored, View, kind, leaf, row_major, same_order, view};
 use super::window::{convolve_desc, plain, pool_desc};
-use crate::graph::{Graph, OriginId, ValueId};
+use crate::graph::{Graph, OriginId, Send, ValueId};
 use crate::ops::reduce::neutral;
-use crate::ops::{Op, Reduction, Scalar};
+use crate::ops::{Channel, Op, Reduction, Scalar};
 use crate::types::DType;
 
 /// Operators that it costs less to repeat than to store.
@@ -66,7 +67,9 @@ impl Unit {
         let nests = match &self.work {
             Work::Nests(nests) => nests,
             Work::Scan(recurrence) => &recurrence.first,
-            Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) => return false,
+            Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) | Work::Transfer(_) => {
+                return false;
+            }
         };
         nests[part].nest.loops.iter().any(|l| l.size == 0)
     }
@@ -85,8 +88,19 @@ pub enum Work {
     Pool(Entry, Box<PoolDesc>),
     /// Another kernel.
     Table(Box<TableCall>),
+    /// A tensor goes to another device, or comes from one.
+    Transfer(Transfer),
     /// A recurrence.
     Scan(Box<Recurrence>),
+}
+
+/// One end of a channel. It reads what it sends and writes nothing, or the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// Which end.
+    pub way: Way,
+    /// Which channel.
+    pub channel: Channel,
 }
 
 /// Where outputs lie.
@@ -172,7 +186,9 @@ fn decide(
 ) -> Stored {
     let mut wanted: BTreeSet<ValueId> = wanted.clone();
     let recurrence_of: HashMap<ValueId, &Results> = recurrences.iter().map(|r| (r.first(), r)).collect();
-    wanted.extend(graph.wanted());
+    wanted.extend(graph.outputs.iter().map(|output| output.value));
+    wanted.extend(graph.updates.iter().map(|update| update.value));
+    wanted.extend(graph.sends.iter().map(|send| same_order(graph, send.value)));
     let mut efforts = Vec::with_capacity(graph.len());
     for value in graph.values() {
         efforts.push(effort(graph, value, &efforts, &wanted));
@@ -276,6 +292,7 @@ fn assemble(
         };
         fused.outputs.push(source);
     }
+    groups.extend(graph.sends.iter().map(|sent| Group::Kernel(send(graph, sent))));
     fused.units = units(graph, &fused.stored, groups, all)?;
     Ok(fused)
 }
@@ -300,6 +317,17 @@ fn place(graph: &Graph, value: ValueId, fused: &mut Fused, groups: &mut Vec<Grou
         groups.push(Group::Nest(vec![task], graph.node(value).origin));
     }
     source
+}
+
+/// The unit that sends a value, which is read where it lies.
+fn send(graph: &Graph, sent: &Send) -> Unit {
+    let base = same_order(graph, sent.value);
+    Unit {
+        work: Work::Transfer(Transfer { way: Way::Send, channel: sent.channel }),
+        reads: vec![leaf(graph, base).unwrap_or(Source::Value(base))],
+        writes: Vec::new(),
+        origin: graph.node(sent.value).origin,
+    }
 }
 
 /// The place of a copy that nothing else shares.
@@ -409,6 +437,8 @@ fn kernel(graph: &Graph, value: ValueId, fused: &Fused) -> Option<Unit> {
     } else if let Op::ScatterAdd { axis, batch, .. } = op {
         let call = rows::scatter_add(graph, value, *axis, *batch);
         (Work::Table(Box::new(call)), vec![here(args[0]), here(args[1])])
+    } else if let Op::Receive { channel, .. } = op {
+        (Work::Transfer(Transfer { way: Way::Receive, channel: *channel }), Vec::new())
     } else {
         return None;
     };

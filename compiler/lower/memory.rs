@@ -104,7 +104,12 @@ fn may_replace(unit: &Unit, read: Source, write: Source) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) | Work::Scan(_) => false,
+        Work::Product(_)
+        | Work::Convolve(..)
+        | Work::Pool(..)
+        | Work::Table(_)
+        | Work::Transfer(_)
+        | Work::Scan(_) => false,
     }
 }
 

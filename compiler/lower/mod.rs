@@ -23,6 +23,7 @@ mod rows;
 mod schedule;
 mod table;
 mod values;
+pub mod waits;
 mod widen;
 mod window;
 
@@ -30,9 +31,9 @@ use std::collections::BTreeMap;
 
 use strata_runtime::kernels::element::Kind;
 use strata_runtime::kernels::table as kernels;
-use strata_runtime::kernels::{ConvolveDesc, Entry, PlainDesc, PoolDesc};
+use strata_runtime::kernels::{ConvolveDesc, Entry, PlainDesc, PoolDesc, TransferDesc};
 use strata_runtime::plan::{
-    ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Move, Place, Plan, Port, Step, Turns, VERSION,
+    ALIGN, Access, Buffer, BufferId, Call, Kernel, Layout, Move, Place, Plan, Port, Step, Turns, VERSION, Way,
 };
 
 use crate::graph::{Graph, Output, ValueId};
@@ -41,7 +42,7 @@ use crate::ops::Op;
 use crate::types::DType;
 use cpu::{Address, Callee, Compiler, Invoke, Item, Program};
 use deal::{Dealt, Sharing};
-use fuse::{Unit, Work, dtype_of};
+use fuse::{Transfer, Unit, Work, dtype_of};
 use product::{Operand, Product};
 use recurrence::{Part, Recurrence};
 use region::Region;
@@ -325,10 +326,12 @@ impl<'a> Maker<'a> {
         made
     }
 
-    /// Whether a unit has nothing to write.
+    /// Whether a unit has nothing to write. Tensors without elements go from device to device like others, so that both
+    /// ends agree on what is a transfer.
     fn is_empty(&self, unit: &Unit) -> bool {
         let elements = |s: &Source| self.scope.dtype_of(*s).1.iter().product::<usize>();
-        unit.writes.iter().all(|w| elements(w) == 0)
+        let transfers = matches!(unit.work, Work::Transfer(_));
+        !transfers && unit.writes.iter().all(|w| elements(w) == 0)
     }
 
     /// Adds a descriptor to the plan's data.
@@ -353,6 +356,7 @@ impl<'a> Maker<'a> {
             Work::Convolve(entry, desc) => self.convolve(*entry, desc, unit, dealt),
             Work::Pool(entry, desc) => self.pool(*entry, desc, unit, dealt),
             Work::Table(call) => self.table(call, unit, dealt),
+            Work::Transfer(transfer) => self.transfer(transfer, unit, dealt),
         };
         (Call { kernel, accesses, deal: dealt.deal, origin: unit.origin.0 }, invoke)
     }
@@ -478,6 +482,30 @@ impl<'a> Maker<'a> {
         };
         (
             Kernel::Table { name: call.entry.name().to_owned(), data, text: call.text.clone() },
+            Invoke { callee, deal: dealt.deal, operands, around: Vec::new() },
+        )
+    }
+
+    fn transfer(&mut self, transfer: &Transfer, unit: &Unit, dealt: &Dealt) -> (Kernel, Invoke) {
+        let (dtype, shape) = self.scope.dtype_of(
+            unit.reads
+                .iter()
+                .chain(&unit.writes)
+                .copied()
+                .next()
+                .expect("a transfer reads what it sends or writes what it receives"),
+        );
+        let bytes = shape.iter().product::<usize>() * dtype.bytes();
+        let Transfer { way, channel } = *transfer;
+        let desc = TransferDesc { channel: u64::from(channel.0), bytes: bytes as u64 };
+        let data = self.describe(bytemuck::bytes_of(&desc));
+        let entry = match way {
+            Way::Send => Entry::Send,
+            Way::Receive => Entry::Receive,
+        };
+        let (callee, operands) = (Callee::Transfer { entry, data }, self.operands(unit));
+        (
+            Kernel::Transfer { way, channel: channel.0 as usize, data },
             Invoke { callee, deal: dealt.deal, operands, around: Vec::new() },
         )
     }

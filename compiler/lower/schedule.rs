@@ -3,11 +3,17 @@
 //! A variable's new value goes straight into its place where every reader of the old value can run first and
 //! the writer itself reads it only element by element. Otherwise it is made in scratch and copied at the end.
 //! Among the units that may run next the one goes first that leaves the least in memory; of equals the first.
+//!
+//! What a device sends and receives is one chain in the order of the channels' numbers: as all devices keep to it, no two
+//! can wait for each other (`waits`). Sends go first and receives last among what may run next, so that others wait as
+//! little as can be for this device, and this one for others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use strata_runtime::plan::Way;
+
 use super::build::{Sink, Task, What, build};
-use super::fuse::{Fused, Unit, Work, dtype_of};
+use super::fuse::{Fused, Transfer, Unit, Work, dtype_of};
 use super::nest::Role;
 use super::values::{Source, row_major};
 use crate::graph::{Graph, ValueId};
@@ -34,6 +40,7 @@ pub enum Home {
 /// Orders the units of `fused`; `homes` have been given already.
 pub fn schedule(graph: &Graph, fused: &Fused, mut homes: BTreeMap<Source, Home>) -> Schedule {
     let mut plan = Order::new(fused.units.clone());
+    plan.chain_transfers();
     let (makers, readers) = plan.index();
     for (update, source) in graph.updates.iter().zip(&fused.updates) {
         let variable = update.variable;
@@ -76,7 +83,12 @@ fn element_wise(unit: &Unit, target: Source, variable: VariableId) -> bool {
             }
             _ => false,
         },
-        Work::Product(_) | Work::Convolve(..) | Work::Pool(..) | Work::Table(_) | Work::Scan(_) => false,
+        Work::Product(_)
+        | Work::Convolve(..)
+        | Work::Pool(..)
+        | Work::Table(_)
+        | Work::Transfer(_)
+        | Work::Scan(_) => false,
     }
 }
 
@@ -98,6 +110,32 @@ fn copy(graph: &Graph, fused: &Fused, value: ValueId, source: Source, variable: 
         reads: vec![source],
         writes: vec![target],
         origin: graph.node(value).origin,
+    }
+}
+
+/// When a unit's turn comes among those that may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Others may be waiting for it.
+    Send,
+    /// Where nothing waits for anything but this device.
+    Work,
+    /// There may be nothing yet to receive.
+    Receive,
+}
+
+impl Turn {
+    fn of(unit: &Unit) -> Turn {
+        match unit.work {
+            Work::Transfer(Transfer { way: Way::Send, .. }) => Turn::Send,
+            Work::Transfer(Transfer { way: Way::Receive, .. }) => Turn::Receive,
+            Work::Nests(_)
+            | Work::Product(_)
+            | Work::Convolve(..)
+            | Work::Pool(..)
+            | Work::Table(_)
+            | Work::Scan(_) => Turn::Work,
+        }
     }
 }
 
@@ -129,6 +167,29 @@ impl Order {
         self.after.push(BTreeSet::new());
         self.levels.push(0);
         self.units.len() - 1
+    }
+
+    /// Puts transfers into the order of their channels.
+    ///
+    /// # Panics
+    /// If what is to be sent needs what only a channel of a larger number brings.
+    fn chain_transfers(&mut self) {
+        let numbered = self.units.iter().enumerate();
+        let number = |(at, unit): (usize, &Unit)| {
+            let Work::Transfer(Transfer { channel, .. }) = unit.work else { return None };
+            Some((channel.0, at))
+        };
+        let mut chain: Vec<(u32, usize)> = numbered.filter_map(number).collect();
+        chain.sort_unstable();
+        for pair in chain.windows(2) {
+            let [(before, first), (after, second)] = [pair[0], pair[1]];
+            assert!(before < after, "channel {before} is used twice by one device");
+            assert!(
+                !self.reaches(second, first),
+                "what goes by channel {before} waits for channel {after}, which has a larger number"
+            );
+            self.put_before(first, second);
+        }
     }
 
     /// `first` must run before `second`, which it does not depend on.
@@ -187,11 +248,11 @@ impl Order {
         let mut ready: BTreeSet<usize> = (0..self.units.len()).filter(|i| waits[*i] == 0).collect();
         let mut order = Vec::with_capacity(self.units.len());
         while !ready.is_empty() {
-            let growth = |i: &usize| -> (i64, usize) {
+            let growth = |i: &usize| -> (Turn, i64, usize) {
                 let unit = &self.units[*i];
                 let made: usize = unit.writes.iter().map(|w| tensors[w].0).sum();
                 let dead = unit.reads.iter().map(|r| tensors[r]).filter(|(_, readers)| *readers == 1);
-                (made as i64 - dead.map(|(size, _)| size).sum::<usize>() as i64, *i)
+                (Turn::of(unit), made as i64 - dead.map(|(size, _)| size).sum::<usize>() as i64, *i)
             };
             let next = ready.iter().copied().min_by_key(growth).expect("the set is not empty");
             ready.remove(&next);

@@ -29,6 +29,8 @@ pub mod plain;
 
 pub mod windows;
 
+pub mod transfer;
+
 mod contract;
 mod depthwise;
 mod lanes;
@@ -47,4 +49,5 @@ pub use product::{ProductDesc, RELU};
 pub use random::{Draw, stream_of};
 pub use rows::RowsDesc;
 pub use table::{Entry, TABLE, Table};
+pub use transfer::TransferDesc;
 pub use windows::WindowsDesc;

@@ -16,6 +16,8 @@
 //! | `gather`, `scatter_add` | slices of the result (`RowsDesc::picked`, `RowsDesc::summed`) |
 //! | `convolve_weight_gradient` | rows of the weights (`ConvolveDesc::weight_rows`) |
 //!
+//! `send` and `receive` share nothing: one thread makes the whole transfer.
+//!
 //! The table only ever grows at its end, and [`VERSION`] counts its changes.
 
 use std::ops::Range;
@@ -29,13 +31,15 @@ use super::pool::{self, PoolDesc};
 use super::product::{self, ProductDesc};
 use super::random::Draw;
 use super::rows::{self, RowsDesc};
+use super::transfer::{self, TransferDesc};
 use super::wide;
 use super::windows::{self, WindowsDesc};
+use crate::channels::Links;
 use crate::faults::Faults;
 use crate::threads::Barrier;
 
 /// The table's version. Code compiled for a newer one must not run with an older.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 
 /// (desc, a, b, c, bias or null, lo, hi, scratch); see [`product::product`].
 pub type Product =
@@ -105,6 +109,12 @@ pub type WindowsInput =
 
 /// (desc, x, y, lo, hi), of `f32` or `f64`.
 pub type Windows1 = unsafe extern "C" fn(*const WindowsDesc, *const u8, *mut u8, u64, u64);
+
+/// (desc, tensor, lo, hi, links): 0 to go on, 1 when the step must be left at once.
+pub type Send = unsafe extern "C" fn(*const TransferDesc, *const u8, u64, u64, *const Links) -> u32;
+
+/// (desc, tensor, lo, hi, links): 0 to go on, 1 when the step must be left at once.
+pub type Receive = unsafe extern "C" fn(*const TransferDesc, *mut u8, u64, u64, *const Links) -> u32;
 
 /// (barrier): 0 to go on, 1 when another thread failed and the step must be left at once.
 pub type Wait = unsafe extern "C" fn(*const Barrier) -> u32;
@@ -189,6 +199,8 @@ table! {
     WindowsKernel, windows_kernel: Windows2 = windows_kernel;
     WindowsPool, windows_pool: Windows1 = windows_pool;
     WindowsPoolInput, windows_pool_input: Windows2 = windows_pool_input;
+    Send, send: Send = send;
+    Receive, receive: Receive = receive;
 }
 
 unsafe extern "C" fn product_rows(
@@ -610,6 +622,28 @@ unsafe extern "C" fn scatter_add(
     }
     // SAFETY: the caller's, who also vouches for `desc` and `faults`.
     unsafe { by_number!((*desc).element, of) }
+}
+
+unsafe extern "C" fn send(
+    desc: *const TransferDesc,
+    tensor: *const u8,
+    _lo: u64,
+    _hi: u64,
+    links: *const Links,
+) -> u32 {
+    // SAFETY: the caller's, who also vouches for `desc` and `links`.
+    unsafe { u32::from(transfer::send(&*desc, tensor, &*links).is_err()) }
+}
+
+unsafe extern "C" fn receive(
+    desc: *const TransferDesc,
+    tensor: *mut u8,
+    _lo: u64,
+    _hi: u64,
+    links: *const Links,
+) -> u32 {
+    // SAFETY: the caller's, who also vouches for `desc` and `links`.
+    unsafe { u32::from(transfer::receive(&*desc, tensor, &*links).is_err()) }
 }
 
 unsafe extern "C" fn barrier(barrier: *const Barrier) -> u32 {

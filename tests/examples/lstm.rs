@@ -79,6 +79,7 @@ fn main() {
             Step::Call(call) => match &call.kernel {
                 Kernel::Loop { function, .. } => executable.plan.functions[*function].name.clone(),
                 Kernel::Table { name, text, .. } => format!("{name} {}", text.lines().next().unwrap_or("")),
+                Kernel::Transfer { way, channel, .. } => format!("{} by channel {channel}", way.name()),
             },
         };
         println!("{:9.1} us  {index:3} {name}", times[times.len() / 2] * 1e6);

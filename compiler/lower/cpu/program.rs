@@ -74,6 +74,13 @@ pub enum Callee {
         /// Turns of the dealt loop for one index of the dealt axis.
         turns: usize,
     },
+    /// `(descriptor, operands, lo, hi, links)`; the step is left if it says so.
+    Transfer {
+        /// The kernel.
+        entry: Entry,
+        /// The descriptor's offset in the plan's data.
+        data: usize,
+    },
     /// `(descriptor, operands, [bias,] lo, hi, [scratch,] [faults])`
     Kernel {
         /// The kernel.
@@ -238,6 +245,11 @@ impl Emit<'_, '_> {
         let address = self.kernel(Entry::Barrier);
         let call = self.b.ins().call_indirect(waits, address, &[barrier]);
         let failed = self.b.inst_results(call)[0];
+        self.leave_if(failed);
+    }
+
+    /// Leaves the step if a number is not zero.
+    fn leave_if(&mut self, failed: Value) {
         let (leave, on) = (self.b.create_block(), self.b.create_block());
         self.b.set_cold_block(leave);
         self.b.ins().brif(failed, leave, &[], on, &[]);
@@ -289,7 +301,14 @@ impl Emit<'_, '_> {
         });
     }
 
+    /// The address of the byte at `data` of the plan's read-only bytes.
+    fn data(&mut self, data: usize) -> Value {
+        let base = self.field(std::mem::offset_of!(Frame, data));
+        self.b.ins().iadd_imm_s(base, data as i64)
+    }
+
     fn call(&mut self, callee: &Callee, operands: &[Value], lo: Value, hi: Value) {
+        let returns = matches!(callee, Callee::Transfer { .. });
         let (address, words) = match callee {
             Callee::Nest { function, turns } => {
                 let code = self.field(std::mem::offset_of!(Frame, code));
@@ -302,9 +321,14 @@ impl Emit<'_, '_> {
                 }
                 (address, words)
             }
+            Callee::Transfer { entry, data } => {
+                let mut words = vec![self.data(*data)];
+                words.extend(operands);
+                words.extend([lo, hi, self.field(std::mem::offset_of!(Frame, links))]);
+                (self.kernel(*entry), words)
+            }
             Callee::Kernel { entry, data, bias, scratch, faults, whole } => {
-                let base = self.field(std::mem::offset_of!(Frame, data));
-                let mut words = vec![self.b.ins().iadd_imm_s(base, *data as i64)];
+                let mut words = vec![self.data(*data)];
                 words.extend(operands);
                 if *bias {
                     words.push(self.word(0));
@@ -322,9 +346,12 @@ impl Emit<'_, '_> {
                 (self.kernel(*entry), words)
             }
         };
-        let signature = signature(self.isa, words.len(), false);
+        let signature = signature(self.isa, words.len(), returns);
         let signature = self.b.import_signature(signature);
-        self.b.ins().call_indirect(signature, address, &words);
+        let call = self.b.ins().call_indirect(signature, address, &words);
+        if let Some(failed) = self.b.inst_results(call).first().copied() {
+            self.leave_if(failed);
+        }
     }
 
     /// Where a tensor lies in the turns that are running.
