@@ -17,6 +17,8 @@ use crate::graph::Graph;
 use crate::lower::{LowerOptions, layout, lower, waits};
 use crate::model::{Model, Variable};
 use crate::ops::{Op, VariableId};
+use crate::partition::{self, Places};
+use crate::placement::Placement;
 use crate::totals::{Totals, is_part};
 use crate::types::Size;
 
@@ -69,6 +71,26 @@ impl<'m> Machine<'m> {
         let variables = variables_of(&layout);
         let devices = vec![Device { name: "cpu".to_owned(), layout: layout.clone() }];
         Machine::made(model, seed, threads, (devices, variables), Cut::No(layout))
+    }
+
+    /// The same on the devices of a placement, if there is one that uses several; each gets at least one thread.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn placed(
+        model: &'m Model,
+        placement: Option<&Placement>,
+        seed: u64,
+        threads: usize,
+    ) -> Result<Machine<'m>, MachineError> {
+        let Some(placement) = placement.filter(|placement| placement.devices.len() > 1) else {
+            return Machine::new(model, seed, threads);
+        };
+        let places = Places::of(model, placement);
+        let (devices, variables) = partition::devices(model, placement, &places);
+        let program =
+            move |graph: &Graph, options: &LowerOptions| Ok(partition::program(graph, &places, options));
+        Machine::over(model, seed, threads, devices, variables, Box::new(program))
     }
 
     /// The same over several devices, which have the variables as `variables` says, with programs that `partition` makes

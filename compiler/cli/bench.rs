@@ -57,7 +57,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         Input::open(&run.feed, run.seed).map_err(|error| train::wrong_data(&error, run, &spec, format))?;
     messages::left_out(&[&input]);
     let threads = train::threads(args.threads);
-    let mut machine = Machine::new(&run.model, run.seed, threads).map_err(messages::machine)?;
+    let mut machine =
+        Machine::placed(&run.model, run.placement.as_ref(), run.seed, threads).map_err(messages::machine)?;
     // The largest: what most of the time goes into.
     let elements = |shapes: &Shapes| -> usize {
         shapes.0.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()

@@ -47,7 +47,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let run = spec.run()?;
     let sets = sets(args, &spec)?;
     let mut machine =
-        Machine::new(&run.model, run.seed, train::threads(args.threads)).map_err(messages::machine)?;
+        Machine::placed(&run.model, run.placement.as_ref(), run.seed, train::threads(args.threads))
+            .map_err(messages::machine)?;
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
     let open = |(name, recipe)| Ok((name, Input::open(recipe, run.seed)?));
     let inputs = sets.into_iter().map(open).collect::<Result<Vec<_>, DataError>>();

@@ -84,8 +84,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let alphabet = Alphabet::of(run, &run.model.inputs[decoder.input.0 as usize].name)
         .map_err(|error| train::wrong_data(&error, run, &spec, format))?;
     let seed = args.seed.unwrap_or(run.seed);
-    let mut machine =
-        Machine::new(&run.model, seed, train::threads(args.threads)).map_err(messages::machine)?;
+    let mut machine = Machine::placed(&run.model, run.placement.as_ref(), seed, train::threads(args.threads))
+        .map_err(messages::machine)?;
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
     let needed = steps.inputs();
     let mut out = BufWriter::new(io::stdout().lock());

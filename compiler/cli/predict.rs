@@ -56,7 +56,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let run = spec.run()?;
     let wanted = [output(args, &run.model)?];
     let mut machine =
-        Machine::new(&run.model, run.seed, train::threads(args.threads)).map_err(messages::machine)?;
+        Machine::placed(&run.model, run.placement.as_ref(), run.seed, train::threads(args.threads))
+            .map_err(messages::machine)?;
     machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
     let needed = inputs_of(&run.model, &wanted);
     let mut program: Option<(Shapes, Program)> = None;

@@ -100,7 +100,8 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         let evaluated = job.evaluate.iter().map(|evaluate| &evaluate.input);
         messages::left_out(&[&job.input].into_iter().chain(evaluated).collect::<Vec<_>>());
     }
-    let mut machine = Machine::new(&run.model, seed, threads(args.threads)).map_err(messages::machine)?;
+    let mut machine = Machine::placed(&run.model, run.placement.as_ref(), seed, threads(args.threads))
+        .map_err(messages::machine)?;
     match &resumed {
         Some(resumed) => machine.set(&resumed.variables),
         None => machine.begin(),

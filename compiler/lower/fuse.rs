@@ -572,7 +572,7 @@ fn units(
     groups: Vec<Group>,
     all: bool,
 ) -> Result<Vec<Unit>, BTreeSet<ValueId>> {
-    let mut made = Made::default();
+    let mut made = Made { arrivals: arrivals(graph), ..Made::default() };
     let mut missing = BTreeSet::new();
     for group in groups {
         let mut build_all = |tasks: &[Task]| -> Vec<Built> {
@@ -618,6 +618,17 @@ fn units(
     if missing.is_empty() { Ok(made.units.into_iter().map(|(_, unit)| unit).collect()) } else { Err(missing) }
 }
 
+/// By value: the last channel that it waits for, counted from 1; 0 if it waits for none.
+fn arrivals(graph: &Graph) -> Vec<u32> {
+    let mut found: Vec<u32> = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        let own = if let Op::Receive { channel, .. } = graph.op(value) { channel.0 + 1 } else { 0 };
+        let args = graph.args(value);
+        found.push(args.iter().map(|arg| found[arg.0 as usize]).fold(own, u32::max));
+    }
+    found
+}
+
 /// Units so far, nests with their tasks where others may join them.
 #[derive(Default)]
 struct Made {
@@ -628,9 +639,20 @@ struct Made {
     readers: HashMap<Source, BTreeSet<usize>>,
     /// By unit: larger than those of the units it depends on.
     levels: Vec<usize>,
+    /// See [`arrivals`].
+    arrivals: Vec<u32>,
 }
 
 impl Made {
+    /// The last channel that a task waits for.
+    fn arrival(&self, task: &Task) -> u32 {
+        let of = |sink: &Sink| match &sink.what {
+            What::Value(value, _) | What::Stored(Source::Value(value), _) => self.arrivals[value.0 as usize],
+            What::Stored(..) | What::Number(..) => 0,
+        };
+        task.sinks.iter().map(of).max().unwrap_or(0)
+    }
+
     fn push(&mut self, task: Option<Task>, unit: Unit) {
         let at = self.units.len();
         self.enter(at, &unit);
@@ -738,7 +760,9 @@ fn find_host(
     }
     for host in candidates.into_iter().rev() {
         let Some(first) = &made.units[host].0 else { continue };
-        if !compatible(first, task) || made.reaches(host, unit) {
+        // What is sent must not come to wait for what arrives later.
+        let together = compatible(first, task) && made.arrival(first) == made.arrival(task);
+        if !together || made.reaches(host, unit) {
             continue;
         }
         let mut merged = first.clone();

@@ -64,6 +64,13 @@ impl Home {
         self.devices.iter().enumerate().map(|(at, device)| (*device, piece(at))).collect()
     }
 
+    /// The same, without those that have nothing of it.
+    pub fn held(&self, ty: &Type) -> Vec<(DeviceId, Piece)> {
+        let mut pieces = self.pieces(ty);
+        pieces.retain(|(_, piece)| !piece.is_empty() || ty.elements() == 0);
+        pieces
+    }
+
     /// What one device has.
     pub fn piece(&self, device: DeviceId, ty: &Type) -> Option<Piece> {
         self.pieces(ty).into_iter().find(|(own, _)| *own == device).map(|(_, piece)| piece)
@@ -124,10 +131,7 @@ impl Homes {
 
     /// What devices hold of a variable, where that is not nothing.
     pub fn variable(&self, graph: &Graph, variable: VariableId) -> Vec<(DeviceId, Piece)> {
-        let ty = &graph.variables[variable.0 as usize].ty;
-        let mut pieces = self.variables[variable.0 as usize].pieces(ty);
-        pieces.retain(|(_, piece)| !piece.is_empty() || ty.elements() == 0);
-        pieces
+        self.variables[variable.0 as usize].held(&graph.variables[variable.0 as usize].ty)
     }
 }
 

@@ -14,12 +14,14 @@ mod emit;
 mod home;
 mod piece;
 mod places;
+mod plans;
 mod split;
 mod sums;
 
 pub use home::{AxisCut, Home, Homes, is_cheap};
 pub use piece::{Piece, Way, way};
 pub use places::Places;
+pub use plans::{devices, lowered, program};
 pub use split::{Split, demands, needs};
 
 use crate::graph::{Graph, OriginId, ValueId};

@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::home::{Home, is_cheap};
+use super::piece::Piece;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{Model, RegionKind, Variable};
 use crate::ops::{Op, VariableId};
 use crate::placement::{DeviceId, Part, Placement};
+use crate::types::Type;
 
 /// A grid of devices, and the names of the tensors' axes that its axes cut.
 #[derive(Clone, Debug)]
@@ -89,6 +91,11 @@ impl Places {
     /// Whether a text's users are in several parts.
     pub fn is_between(&self, origin: OriginId) -> bool {
         self.of.get(origin.0 as usize) == Some(&Place::Between)
+    }
+
+    /// What devices hold of a variable.
+    pub fn pieces(&self, variable: VariableId, ty: &Type) -> Vec<(DeviceId, Piece)> {
+        self.variables[variable.0 as usize].held(ty)
     }
 
     /// Variables live where they are first used, an optimizer's memory with its parameter.
