@@ -537,12 +537,13 @@ fn parts(graph: &Graph, value: ValueId) -> Vec<Task> {
 fn fold(graph: &Graph, value: ValueId, arg: ValueId, axes: &[usize], combine: Combine) -> Task {
     let space = graph.ty(arg).dims();
     let mut roles = vec![Role::Kept; space.len()];
-    // Axes of size one take no part: they must not decide about the order of a sum.
+    // Reduced axes of size one take no part: they must not decide about the order of a sum. Kept ones do whatever their
+    // size, as a piece of one index must be summed as the whole is.
     let long = |axis: &usize| space[*axis] != 1 || combine == Combine::ArgMax;
     for axis in axes.iter().filter(|axis| long(axis)) {
         roles[*axis] = if combine == Combine::ArgMax { Role::Row } else { Role::Outer };
     }
-    for axis in (0..space.len()).rev().filter(long) {
+    for axis in (0..space.len()).rev().filter(|axis| long(axis) || !axes.contains(axis)) {
         match roles[axis] {
             Role::Kept => break,
             Role::Outer | Role::Row => roles[axis] = Role::Row,

@@ -4,7 +4,7 @@
 //! Every load and store is an affine map of the loop variables, so layout operators cost nothing.
 //!
 //! **Order of sums.** A fold belongs to a reduction of the graph, and its tree is a function of that
-//! reduction's shape alone (axes of size one left out):
+//! reduction's shape alone (reduced axes of size one left out):
 //! - If the last axis is reduced, the reduced axes at the end form a *row*. A row is cut into blocks of
 //!   [`STRIP`]; in a block, element `i` of the leading multiple of [`LANES`] goes to lane `i % LANES`, the lanes
 //!   are added as `((v0 + v1) + (v2 + v3))` of four vectors and then `(l0 + l2) + (l1 + l3)`, and the rest of
@@ -241,9 +241,12 @@ impl Nest {
         self.maps_mut().for_each(|m| m.terms[range.clone()].rotate_left(count));
     }
 
-    /// A loop of one turn may go, unless it is the row of folds.
+    /// A loop of one turn may go, unless it is the row of folds, or the column of folds without rows.
     fn may_drop(&self, at: usize) -> bool {
-        self.loops[at].role != Role::Row || self.loops.iter().filter(|l| l.role == Role::Row).count() > 1
+        let role = self.loops[at].role;
+        let rows = self.loops.iter().filter(|l| l.role == Role::Row).count();
+        let column = rows == 0 && !self.folds.is_empty() && role == Role::Kept && at + 1 == self.loops.len();
+        !column && (role != Role::Row || rows > 1)
     }
 
     /// Whether operand `operand` is touched at `map` by nothing but loads and stores at the same map.
