@@ -574,6 +574,7 @@ fn units(
 ) -> Result<Vec<Unit>, BTreeSet<ValueId>> {
     let mut made = Made::default();
     let mut missing = BTreeSet::new();
+    let waits = waits(graph);
     for group in groups {
         let mut build_all = |tasks: &[Task]| -> Vec<Built> {
             let nests = tasks.iter().filter_map(|task| match build(graph, stored, task) {
@@ -606,7 +607,7 @@ fn units(
         }
         let unit = nest_unit(built, &tasks, origin);
         let single = (tasks.len() == 1 && !all).then(|| tasks[0].clone());
-        let host = single.as_ref().and_then(|task| find_host(graph, stored, &made, task, &unit));
+        let host = single.as_ref().and_then(|task| find_host(graph, stored, &waits, &made, task, &unit));
         match host {
             Some((host, task, built)) => {
                 let unit = nest_unit(vec![built], std::slice::from_ref(&task), made.units[host].1.origin);
@@ -723,10 +724,44 @@ fn reads_of(built: &Built) -> Vec<Source> {
     loaded.into_iter().map(|operand| built.sources[operand]).collect()
 }
 
+/// The last channel that each value waits for: empty where nothing is received.
+///
+/// Only what waits for the same shares a pass. Else what another device waits for could come to wait for that device's
+/// answer; and what this device may compute while it waits, for what it waits for.
+struct Waits(Vec<Option<u32>>);
+
+fn waits(graph: &Graph) -> Waits {
+    let received = |value: ValueId| {
+        let Op::Receive { channel, .. } = graph.op(value) else { return None };
+        Some(channel.0)
+    };
+    if graph.values().all(|value| received(value).is_none()) {
+        return Waits(Vec::new());
+    }
+    let mut last: Vec<Option<u32>> = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        let before = graph.args(value).into_iter().filter_map(|arg| last[arg.0 as usize]).max();
+        last.push(received(value).or(before));
+    }
+    Waits(last)
+}
+
+impl Waits {
+    /// The last channel that a task waits for.
+    fn of(&self, task: &Task) -> Option<u32> {
+        let waits = |sink: &Sink| match sink.what {
+            What::Value(value, _) => self.0.get(value.0 as usize).copied().flatten(),
+            What::Number(..) | What::Stored(..) => None,
+        };
+        task.sinks.iter().filter_map(waits).max()
+    }
+}
+
 /// A unit made before that could compute `task` in the same pass.
 fn find_host(
     graph: &Graph,
     stored: &Stored,
+    waits: &Waits,
     made: &Made,
     task: &Task,
     unit: &Unit,
@@ -738,7 +773,7 @@ fn find_host(
     }
     for host in candidates.into_iter().rev() {
         let Some(first) = &made.units[host].0 else { continue };
-        if !compatible(first, task) || made.reaches(host, unit) {
+        if !compatible(first, task) || waits.of(first) != waits.of(task) || made.reaches(host, unit) {
             continue;
         }
         let mut merged = first.clone();

@@ -1,5 +1,6 @@
 //! Compiled plans against the reference evaluator, and against themselves on other numbers of threads.
 
+mod devices;
 mod graphs;
 mod halves;
 mod lines;
@@ -9,5 +10,6 @@ mod optimizers;
 mod primitives;
 mod recurrence;
 mod rows;
+mod scatter;
 mod training;
 mod wide;
