@@ -325,7 +325,7 @@ mod tests {
         let (top, rest) = (piece(0, &[0..3, 0..2]), piece(1, &[3..4, 0..2]));
         assert_eq!(fault(&[top.clone(), rest.clone()]), None);
         assert_eq!(fault(&[top.clone(), rest, piece(2, &[0..3, 0..2])]), None);
-        assert_eq!(fault(&[top.clone()]).as_deref(), Some("its parts have 6 elements of 8"));
+        assert_eq!(fault(std::slice::from_ref(&top)).as_deref(), Some("its parts have 6 elements of 8"));
         let over = fault(&[top.clone(), piece(1, &[2..4, 0..2])]);
         assert_eq!(over.as_deref(), Some("[0..3, 0..2] and [2..4, 0..2] overlap"));
         let beyond = fault(&[piece(0, &[0..5, 0..2])]);

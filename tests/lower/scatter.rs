@@ -59,17 +59,15 @@ pub fn scatter(graph: &Graph, devices: usize, mut home: impl FnMut(ValueId) -> u
         },
     };
     for value in graph.values().filter(|value| needed[value.0 as usize] && !is_everywhere(graph.op(*value))) {
-        let device = match graph.op(value) {
-            Op::Variable(variable) => owner(*variable),
-            _ => scattering.homes[value.0 as usize],
-        };
+        let mut op = graph.op(value).clone();
+        let mut device = scattering.homes[value.0 as usize];
+        if let Op::Variable(variable) = &mut op {
+            device = owner(*variable);
+            *variable = variables[variable.0 as usize].1;
+        }
         scattering.homes[value.0 as usize] = device;
         let args: Vec<ValueId> =
             graph.args(value).into_iter().map(|arg| scattering.bring(arg, device)).collect();
-        let op = match graph.op(value) {
-            Op::Variable(variable) => Op::Variable(variables[variable.0 as usize].1),
-            op => op.clone(),
-        };
         let made = scattering.made.graphs[device].add(op, &args, graph.node(value).origin);
         scattering.known[device].insert(value, made);
     }
