@@ -1,4 +1,4 @@
-//! Where tensors wait between devices: a slot for each channel, which the sender fills and the receiver empties.
+//! Where tensors wait between devices: a slot for each channel, which the sender fills and the receiver empties behind it.
 //!
 //! Nobody waits for ever. A wait that takes longer than its deadline ends the step for all devices, as does
 //! whatever else goes wrong on one of them; the first trouble is the one that is kept.
@@ -23,12 +23,17 @@ pub struct Channels {
     first: Mutex<Option<Trouble>>,
 }
 
+/// Bytes that are handed on at a time: few enough to be in a cache still when the receiver reads them, and many enough
+/// for the handing on to cost little. Picked by feel.
+const STRETCH: usize = 256 << 10;
+
 struct Slot {
     origin: u32,
-    /// Says whose turn it is: the receiver's if a tensor is there. Only then may the one side or the other touch `staging`,
-    /// so its lock is always free.
-    full: AtomicBool,
-    staging: Mutex<Vec<u8>>,
+    /// The tensor in stretches of [`STRETCH`], at least one. The sender writes one after the other, the receiver follows it.
+    staging: Vec<Mutex<Vec<u8>>>,
+    /// How many of them are there; 0 once the receiver has taken all. The one side touches only those that are there, and
+    /// the other only those that are not, so their locks are always free.
+    there: AtomicUsize,
     /// Bytes that were sent.
     sent: AtomicU64,
     sleepers: AtomicUsize,
@@ -91,8 +96,8 @@ impl Channels {
     pub fn new(channels: &[Channel], waiting: Waiting) -> Channels {
         let slot = |channel: &Channel| Slot {
             origin: channel.origin,
-            full: AtomicBool::new(false),
-            staging: Mutex::new(vec![0; channel.bytes]),
+            staging: stretches(channel.bytes),
+            there: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             sleepers: AtomicUsize::new(0),
             bed: Mutex::new(()),
@@ -135,10 +140,15 @@ impl Channels {
     }
 }
 
+fn stretches(bytes: usize) -> Vec<Mutex<Vec<u8>>> {
+    let starts = (0..bytes.max(1)).step_by(STRETCH);
+    starts.map(|start| Mutex::new(vec![0; (bytes - start).min(STRETCH)])).collect()
+}
+
 impl Slot {
-    /// Hands the slot to the other side.
-    fn pass(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+    /// Tells the other side how many stretches are there.
+    fn pass(&self, there: usize) {
+        self.there.store(there, Ordering::SeqCst);
         self.wake();
     }
 
@@ -149,31 +159,31 @@ impl Slot {
         }
     }
 
-    /// Waits until the slot is full, or empty. `None`: `leave` says so; else whether it is, and not the time up.
+    /// Waits until `ready` says so of the number of stretches that are there, or `leave` says that the step must be left.
+    /// Gives back how long it waited if the time is up before.
     fn wait(
         &self,
-        full: bool,
+        ready: impl Fn(usize) -> bool,
         waiting: Waiting,
         deadline: Duration,
         leave: impl Fn() -> bool,
-    ) -> Option<Result<(), Duration>> {
-        let ready = || self.full.load(Ordering::SeqCst) == full;
-        if !waiting.briefly(|| ready() || leave()) {
-            let began = Instant::now();
-            let mut bed = lock(&self.bed);
-            self.sleepers.fetch_add(1, Ordering::SeqCst);
-            // Asked again with the lock held and the sleeper counted: whoever passes the slot on after this sees it.
-            while !ready() && !leave() && began.elapsed() < deadline {
-                let rest = deadline.saturating_sub(began.elapsed());
-                bed = uninterrupted(self.alarm.wait_timeout(bed, rest)).0;
-            }
-            self.sleepers.fetch_sub(1, Ordering::SeqCst);
-            drop(bed);
-            if !ready() && !leave() {
-                return Some(Err(began.elapsed()));
-            }
+    ) -> Option<Duration> {
+        let done = || ready(self.there.load(Ordering::SeqCst)) || leave();
+        if waiting.briefly(done) {
+            return None;
         }
-        (!leave()).then_some(Ok(()))
+        let began = Instant::now();
+        let mut bed = lock(&self.bed);
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        // Asked again with the lock held and the sleeper counted: whoever passes something on after this sees it.
+        let mut waited = Duration::ZERO;
+        while !done() && waited < deadline {
+            bed = uninterrupted(self.alarm.wait_timeout(bed, deadline - waited)).0;
+            waited = began.elapsed();
+        }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+        drop(bed);
+        (!done()).then_some(waited)
     }
 }
 
@@ -186,15 +196,17 @@ impl Links {
     /// # Panics
     /// If the channel carries other sizes: plans are checked before.
     pub fn send(&self, channel: usize, tensor: &[u8]) -> Result<(), Left> {
-        let slot = self.wait(channel, Way::Send)?;
-        lock(&slot.staging).copy_from_slice(tensor);
+        let slot = self.wait(channel, Way::Send, |there| there == 0)?;
+        for (i, (stretch, from)) in slot.staging.iter().zip(pieces(tensor)).enumerate() {
+            lock(stretch).copy_from_slice(from);
+            slot.pass(i + 1);
+        }
         slot.sent.fetch_add(tensor.len() as u64, Ordering::Relaxed);
         self.channels.passed.fetch_add(1, Ordering::Relaxed);
-        slot.pass(true);
         Ok(())
     }
 
-    /// Copies a tensor out of a channel's slot, once that is full.
+    /// Copies a tensor out of a channel's slot, as it comes.
     ///
     /// # Errors
     /// When the step has ended.
@@ -202,30 +214,71 @@ impl Links {
     /// # Panics
     /// If the channel carries other sizes: plans are checked before.
     pub fn receive(&self, channel: usize, tensor: &mut [u8]) -> Result<(), Left> {
-        let slot = self.wait(channel, Way::Receive)?;
-        tensor.copy_from_slice(&lock(&slot.staging));
+        let mut rest = tensor;
+        for i in 0..self.channels.slots[channel].staging.len() {
+            let slot = self.wait(channel, Way::Receive, |there| there > i)?;
+            let stretch = lock(&slot.staging[i]);
+            let (to, after) = std::mem::take(&mut rest).split_at_mut(stretch.len());
+            to.copy_from_slice(&stretch);
+            rest = after;
+        }
+        assert!(rest.is_empty(), "channel {channel} carries less");
         self.channels.passed.fetch_add(1, Ordering::Relaxed);
-        slot.pass(false);
+        self.channels.slots[channel].pass(0);
         Ok(())
     }
 
-    fn wait(&self, channel: usize, way: Way) -> Result<&Slot, Left> {
+    /// Waits for the other side of a channel.
+    fn wait(&self, channel: usize, way: Way, ready: impl Fn(usize) -> bool) -> Result<&Slot, Left> {
         let (channels, slot) = (&*self.channels, &self.channels.slots[channel]);
-        let full = way == Way::Receive;
-        match slot.wait(full, channels.waiting, self.deadline, || channels.has_ended()) {
-            Some(Ok(())) => Ok(slot),
-            Some(Err(waited)) => {
-                let (device, origin) = (self.device, slot.origin);
-                channels.end(Trouble::Stalled(Stalled { device, way, channel, origin, waited }));
-                Err(Left)
-            }
-            None => Err(Left),
+        if let Some(waited) = slot.wait(ready, channels.waiting, self.deadline, || channels.has_ended()) {
+            let (device, origin) = (self.device, slot.origin);
+            channels.end(Trouble::Stalled(Stalled { device, way, channel, origin, waited }));
         }
+        if channels.has_ended() { Err(Left) } else { Ok(slot) }
     }
+}
+
+/// A tensor in the stretches of a slot.
+fn pieces(tensor: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let starts = (0..tensor.len().max(1)).step_by(STRETCH);
+    starts.map(|start| &tensor[start..tensor.len().min(start + STRETCH)])
 }
 
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the step was ended")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_of_any_size_come_whole() {
+        let sizes = [0, 1, STRETCH - 1, STRETCH, STRETCH + 1, 3 * STRETCH + 5];
+        let channel = |bytes: &usize| Channel { from: 0, to: 1, bytes: *bytes, origin: 0 };
+        let links: Vec<Channel> = sizes.iter().map(channel).collect();
+        let channels = Arc::new(Channels::new(&links, Waiting::among(2)));
+        let deadline = Duration::from_secs(60);
+        let links = |device| Links { channels: Arc::clone(&channels), device, deadline };
+        let (from, to) = (links(0), links(1));
+        let byte = |turn: usize, i: usize| (i * 7 + i / 251 + turn) as u8;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for (turn, channel) in (0..4).flat_map(|turn| (0..6).map(move |channel| (turn, channel))) {
+                    let tensor: Vec<u8> = (0..sizes[channel]).map(|i| byte(turn, i)).collect();
+                    from.send(channel, &tensor).unwrap();
+                }
+            });
+            for (turn, channel) in (0..4).flat_map(|turn| (0..6).map(move |channel| (turn, channel))) {
+                let mut tensor = vec![0; sizes[channel]];
+                to.receive(channel, &mut tensor).unwrap();
+                assert!(tensor.iter().enumerate().all(|(i, found)| *found == byte(turn, i)), "{channel}");
+            }
+        });
+        assert_eq!(channels.sent(), sizes.map(|size| 4 * size as u64));
+        assert_eq!(channels.passed(), 2 * 4 * 6);
     }
 }

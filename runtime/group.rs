@@ -486,7 +486,7 @@ impl Cut {
         let value = given[*input].expect("what is read is given");
         let mut staged = lock(&self.staged);
         if Arc::get_mut(&mut staged).is_none() {
-            *staged = Arc::new(Tensor::zeros(staged.dtype(), &staged.shape().to_vec()));
+            *staged = Arc::new(Tensor::zeros(staged.dtype(), staged.shape()));
         }
         let room = Arc::get_mut(&mut staged).expect("it is new");
         cut(&inputs[*input], part, value, room.bytes_mut());

@@ -261,3 +261,75 @@ pub fn runs(shape: &[usize], part: &[Range<usize>], mut run: impl FnMut(usize, u
         (axis + 1..split).for_each(|axis| index[axis] = part[axis].start);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `runs` says, element by element.
+    fn pairs(shape: &[usize], part: &[Range<usize>]) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        runs(shape, part, |whole, piece, elements| {
+            found.extend((0..elements).map(|i| (whole + i, piece + i)))
+        });
+        found
+    }
+
+    /// The same by counting.
+    fn counted(shape: &[usize], part: &[Range<usize>]) -> Vec<(usize, usize)> {
+        let all = shape.iter().product::<usize>();
+        let index = |mut at: usize| {
+            let mut index: Vec<usize> = shape.iter().rev().map(|size| (at % size, at /= size).0).collect();
+            index.reverse();
+            index
+        };
+        let inside = |at: &usize| index(*at).iter().zip(part).all(|(index, part)| part.contains(index));
+        (0..all).filter(inside).enumerate().map(|(piece, whole)| (whole, piece)).collect()
+    }
+
+    #[test]
+    fn runs_are_what_counting_finds() {
+        let shape = [3, 4, 5];
+        for a in [0..3, 1..2, 0..2, 3..3] {
+            for b in [0..4, 1..3, 3..4] {
+                for c in [0..5, 2..5, 0..1] {
+                    let part = [a.clone(), b.clone(), c.clone()];
+                    assert_eq!(pairs(&shape, &part), counted(&shape, &part), "{part:?}");
+                }
+            }
+        }
+        assert_eq!(pairs(&[], &[]), [(0, 0)]);
+        assert_eq!(pairs(&[0, 2], &[0..0, 0..2]), []);
+        let mut calls = 0;
+        runs(&[4, 6], &[1..3, 0..6], |whole, piece, elements| {
+            calls += 1;
+            assert_eq!((whole, piece, elements), (6, 0, 12));
+        });
+        assert_eq!(calls, 1);
+    }
+
+    #[test]
+    fn parts_make_a_whole_or_do_not() {
+        let piece = |device, part: &[Range<usize>]| Piece { device, index: 0, part: part.to_vec() };
+        let whole = |pieces: &[Piece]| Whole {
+            name: "w".into(),
+            dtype: DType::F32,
+            shape: vec![4, 2],
+            origin: 0,
+            pieces: pieces.to_vec(),
+        };
+        let fault = |pieces: &[Piece]| {
+            let size = |piece: &Piece| Some((DType::F32, piece.part.iter().map(Range::len).collect()));
+            whole(pieces).fault(true, size)
+        };
+        let (top, rest) = (piece(0, &[0..3, 0..2]), piece(1, &[3..4, 0..2]));
+        assert_eq!(fault(&[top.clone(), rest.clone()]), None);
+        assert_eq!(fault(&[top.clone(), rest, piece(2, &[0..3, 0..2])]), None);
+        assert_eq!(fault(std::slice::from_ref(&top)).as_deref(), Some("its parts have 6 elements of 8"));
+        let over = fault(&[top.clone(), piece(1, &[2..4, 0..2])]);
+        assert_eq!(over.as_deref(), Some("[0..3, 0..2] and [2..4, 0..2] overlap"));
+        let beyond = fault(&[piece(0, &[0..5, 0..2])]);
+        assert_eq!(beyond.as_deref(), Some("[0..5, 0..2] is no part of [4, 2]"));
+        assert_eq!(fault(&[]).as_deref(), Some("its parts have 0 elements of 8"));
+    }
+}

@@ -573,8 +573,9 @@ fn units(
     groups: Vec<Group>,
     all: bool,
 ) -> Result<Vec<Unit>, BTreeSet<ValueId>> {
-    let mut made = Made { arrivals: arrivals(graph), ..Made::default() };
+    let mut made = Made::default();
     let mut missing = BTreeSet::new();
+    let waits = waits(graph);
     for group in groups {
         let mut build_all = |tasks: &[Task]| -> Vec<Built> {
             let nests = tasks.iter().filter_map(|task| match build(graph, stored, task) {
@@ -607,7 +608,7 @@ fn units(
         }
         let unit = nest_unit(built, &tasks, origin);
         let single = (tasks.len() == 1 && !all).then(|| tasks[0].clone());
-        let host = single.as_ref().and_then(|task| find_host(graph, stored, &made, task, &unit));
+        let host = single.as_ref().and_then(|task| find_host(graph, stored, &waits, &made, task, &unit));
         match host {
             Some((host, task, built)) => {
                 let unit = nest_unit(vec![built], std::slice::from_ref(&task), made.units[host].1.origin);
@@ -617,17 +618,6 @@ fn units(
         }
     }
     if missing.is_empty() { Ok(made.units.into_iter().map(|(_, unit)| unit).collect()) } else { Err(missing) }
-}
-
-/// By value: the last channel that it waits for, counted from 1; 0 if it waits for none.
-fn arrivals(graph: &Graph) -> Vec<u32> {
-    let mut found: Vec<u32> = Vec::with_capacity(graph.len());
-    for value in graph.values() {
-        let own = if let Op::Receive { channel, .. } = graph.op(value) { channel.0 + 1 } else { 0 };
-        let args = graph.args(value);
-        found.push(args.iter().map(|arg| found[arg.0 as usize]).fold(own, u32::max));
-    }
-    found
 }
 
 /// Units so far, nests with their tasks where others may join them.
@@ -640,20 +630,9 @@ struct Made {
     readers: HashMap<Source, BTreeSet<usize>>,
     /// By unit: larger than those of the units it depends on.
     levels: Vec<usize>,
-    /// See [`arrivals`].
-    arrivals: Vec<u32>,
 }
 
 impl Made {
-    /// The last channel that a task waits for.
-    fn arrival(&self, task: &Task) -> u32 {
-        let of = |sink: &Sink| match &sink.what {
-            What::Value(value, _) | What::Stored(Source::Value(value), _) => self.arrivals[value.0 as usize],
-            What::Stored(..) | What::Number(..) => 0,
-        };
-        task.sinks.iter().map(of).max().unwrap_or(0)
-    }
-
     fn push(&mut self, task: Option<Task>, unit: Unit) {
         let at = self.units.len();
         self.enter(at, &unit);
@@ -746,10 +725,44 @@ fn reads_of(built: &Built) -> Vec<Source> {
     loaded.into_iter().map(|operand| built.sources[operand]).collect()
 }
 
+/// The last channel that each value waits for: empty where nothing is received.
+///
+/// Only what waits for the same shares a pass. Else what another device waits for could come to wait for that device's
+/// answer; and what this device may compute while it waits, for what it waits for.
+struct Waits(Vec<Option<u32>>);
+
+fn waits(graph: &Graph) -> Waits {
+    let received = |value: ValueId| {
+        let Op::Receive { channel, .. } = graph.op(value) else { return None };
+        Some(channel.0)
+    };
+    if graph.values().all(|value| received(value).is_none()) {
+        return Waits(Vec::new());
+    }
+    let mut last: Vec<Option<u32>> = Vec::with_capacity(graph.len());
+    for value in graph.values() {
+        let before = graph.args(value).into_iter().filter_map(|arg| last[arg.0 as usize]).max();
+        last.push(received(value).or(before));
+    }
+    Waits(last)
+}
+
+impl Waits {
+    /// The last channel that a task waits for.
+    fn of(&self, task: &Task) -> Option<u32> {
+        let waits = |sink: &Sink| match sink.what {
+            What::Value(value, _) => self.0.get(value.0 as usize).copied().flatten(),
+            What::Number(..) | What::Stored(..) => None,
+        };
+        task.sinks.iter().filter_map(waits).max()
+    }
+}
+
 /// A unit made before that could compute `task` in the same pass.
 fn find_host(
     graph: &Graph,
     stored: &Stored,
+    waits: &Waits,
     made: &Made,
     task: &Task,
     unit: &Unit,
@@ -761,9 +774,7 @@ fn find_host(
     }
     for host in candidates.into_iter().rev() {
         let Some(first) = &made.units[host].0 else { continue };
-        // What is sent must not come to wait for what arrives later.
-        let together = compatible(first, task) && made.arrival(first) == made.arrival(task);
-        if !together || made.reaches(host, unit) {
+        if !compatible(first, task) || waits.of(first) != waits.of(task) || made.reaches(host, unit) {
             continue;
         }
         let mut merged = first.clone();
