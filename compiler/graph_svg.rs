@@ -25,10 +25,18 @@ const LETTER: f64 = 6.4;
 /// Passes over all layers; the order hardly changes after so many (by trial).
 const SWEEPS: usize = 12;
 
-/// The graph as SVG.
+/// The graph as SVG, in the colours of the model's parts, optimizers as one.
 pub fn svg(graph: &Graph, model: &Model) -> String {
+    coloured(graph, &|value| {
+        let origin = model.origins.get(graph.node(value).origin.0 as usize);
+        origin.map_or(String::new(), |origin| outermost(model, origin.region))
+    })
+}
+
+/// The same with a colour for each name that `name` gives values; those without a name are left pale.
+pub fn coloured(graph: &Graph, name: &dyn Fn(ValueId) -> String) -> String {
     let drawing = Drawing::of(graph);
-    let (regions, colours) = regions(graph, model, &drawing);
+    let (regions, colours) = regions(name, &drawing);
     let width = drawing.nodes.iter().map(|n| n.x + n.width / 2.0).fold(300.0, f64::max) + MARGIN;
     let legend = legend(&regions, width);
     let top = legend.1;
@@ -280,17 +288,15 @@ fn label(graph: &Graph, value: ValueId) -> String {
     text
 }
 
-/// The regions that are told apart, and the colour of each value: the model's own parts, optimizers as one.
+/// The names that are told apart, and the colour of each value.
 fn regions(
-    graph: &Graph,
-    model: &Model,
+    name: &dyn Fn(ValueId) -> String,
     drawing: &Drawing,
 ) -> (Vec<(String, &'static str)>, HashMap<ValueId, &'static str>) {
     let mut found: Vec<(String, &'static str)> = Vec::new();
     let mut colours = HashMap::new();
     for value in drawing.nodes.iter().filter_map(|node| node.value) {
-        let origin = model.origins.get(graph.node(value).origin.0 as usize);
-        let name = origin.map_or(String::new(), |origin| outermost(model, origin.region));
+        let name = name(value);
         let at = found.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
             let colour = if name.is_empty() { "#f7f7f7" } else { COLOURS[found.len() % COLOURS.len()] };
             found.push((name, colour));

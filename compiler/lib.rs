@@ -6,6 +6,7 @@
 //! The runtime loads the plan and runs it; `machine` puts a model's variables and programs on this machine.
 
 pub mod check;
+pub mod compare;
 pub mod cost;
 pub mod decode;
 pub mod graph;
@@ -23,6 +24,7 @@ pub mod partition;
 pub mod passes;
 pub mod placement;
 pub mod reference;
+pub mod report;
 pub mod run;
 pub mod sequences;
 pub mod totals;

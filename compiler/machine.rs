@@ -131,6 +131,11 @@ impl<'m> Machine<'m> {
         &mut self.group
     }
 
+    /// Where the variables are.
+    pub fn variables(&self) -> &[Whole] {
+        self.group.variables()
+    }
+
     /// Sets the variables that are named.
     ///
     /// # Errors
@@ -409,9 +414,10 @@ fn inputs<'a>(program: &'a Program, batch: &'a Batch) -> Result<Vec<(&'a str, &'
 }
 
 fn fail(error: GroupError) -> MachineError {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only one of them is told apart")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only some of them are told apart")]
     match error {
         GroupError::Index { bad, .. } => MachineError::Index(bad),
+        GroupError::Ended(ended) => MachineError::Ended(ended),
         other => MachineError::Words(other.to_string()),
     }
 }
@@ -462,10 +468,13 @@ fn odd_element(tensor: &Tensor) -> Option<(String, Vec<usize>)> {
     }
     let numbers = numbers(tensor);
     let at = numbers.iter().position(|x| !x.is_finite())?;
-    let found = numbers[at].to_string();
+    Some((numbers[at].to_string(), index_of(tensor.shape(), at)))
+}
+
+/// The index of an element in a tensor of this shape.
+pub fn index_of(shape: &[usize], at: usize) -> Vec<usize> {
     let mut rest = at;
-    let mut index: Vec<usize> = tensor
-        .shape()
+    let mut index: Vec<usize> = shape
         .iter()
         .rev()
         .map(|size| {
@@ -475,5 +484,5 @@ fn odd_element(tensor: &Tensor) -> Option<(String, Vec<usize>)> {
         })
         .collect();
     index.reverse();
-    Some((found, index))
+    index
 }

@@ -376,6 +376,10 @@ codes! {
     BadSplit = "bad-split",
     /// A device that nothing runs on.
     UnusedDevice = "unused-device",
+    /// A device that has less memory than what runs on it needs.
+    DeviceMemory = "device-memory",
+    /// A device that failed, or was waited for too long.
+    DeviceFailed = "device-failed",
     // ---- versions ----
     /// Right, but more than this version can do.
     NotYet = "not-yet",

@@ -117,6 +117,12 @@ impl Channels {
         self.slots.iter().map(|slot| slot.sent.load(Ordering::Relaxed)).collect()
     }
 
+    /// Bytes that are allocated for what waits in each channel.
+    pub fn staging(&self) -> Vec<usize> {
+        let bytes = |slot: &Slot| slot.staging.iter().map(|stretch| lock(stretch).len()).sum();
+        self.slots.iter().map(bytes).collect()
+    }
+
     /// Transfers so far, both ends counted.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::channels::{Channels, Links, Trouble};
 use crate::plan::{Layout, Plan};
 use crate::program::{Channel, Piece, Program, Whole, runs};
-use crate::session::{Clock, Executable, Session, SessionError};
+use crate::session::{Clock, Executable, Memory, Session, SessionError};
 use crate::tensor::Tensor;
 use crate::threads::{Panicked, Pinning, Waiting, lock, message_of, settle};
 
@@ -135,6 +135,14 @@ impl Group {
     /// The names of the devices.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = &str> {
         self.members.iter().map(|member| &*member.name)
+    }
+
+    /// What each device has allocated; what programs have for their channels is not counted ([`Loaded::staging`]).
+    ///
+    /// # Errors
+    /// When a device was left behind.
+    pub fn memory(&self) -> Result<Vec<Memory>, GroupError> {
+        (0..self.members.len()).map(|device| Ok(self.session(device)?.memory())).collect()
     }
 
     /// Where the variables are.
@@ -444,8 +452,8 @@ fn job<T: Send + 'static>(
     })
 }
 
-/// How many threads each device gets.
-fn shares(threads: usize, devices: usize) -> Vec<usize> {
+/// How many threads each device gets of so many: at least one each.
+pub fn shares(threads: usize, devices: usize) -> Vec<usize> {
     let cut = |device: usize| threads * device / devices;
     (0..devices).map(|device| (cut(device + 1) - cut(device)).max(1)).collect()
 }
@@ -512,6 +520,11 @@ impl Loaded {
     /// The channels, and how many bytes have been sent by each since the program was loaded.
     pub fn sent(&self) -> impl Iterator<Item = (&Channel, u64)> {
         self.links.iter().zip(self.channels.sent())
+    }
+
+    /// The channels, and how many bytes are allocated for what waits in each.
+    pub fn staging(&self) -> impl Iterator<Item = (&Channel, usize)> {
+        self.links.iter().zip(self.channels.staging())
     }
 
     /// What is given for each input.

@@ -135,6 +135,23 @@ impl fmt::Display for SessionError {
 
 impl std::error::Error for SessionError {}
 
+/// Bytes that a session has allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// For variables.
+    pub variables: usize,
+    /// For what a step keeps until something reads it.
+    pub scratch: usize,
+    /// For what threads have to themselves, all threads together.
+    pub local: usize,
+}
+
+/// Bytes that are allocated where so many are needed: whole blocks, and at least one, so that there always is an address.
+pub const fn room(bytes: usize) -> usize {
+    let blocks = bytes.div_ceil(ALIGN);
+    if blocks == 0 { ALIGN } else { blocks * ALIGN }
+}
+
 /// Bytes at a multiple of [`ALIGN`].
 struct Arena {
     /// Whole blocks, so that the first is aligned.
@@ -147,8 +164,7 @@ struct AlignedBlock([u8; ALIGN]);
 
 impl Arena {
     fn zeroed(bytes: usize) -> Arena {
-        // At least one block, so that there always is an address.
-        Arena { blocks: vec![AlignedBlock([0; ALIGN]); bytes.div_ceil(ALIGN).max(1)] }
+        Arena { blocks: vec![AlignedBlock([0; ALIGN]); room(bytes) / ALIGN] }
     }
 
     fn bytes(&self) -> usize {
@@ -221,6 +237,12 @@ impl Session {
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.threads.count()
+    }
+
+    /// What is allocated.
+    pub fn memory(&self) -> Memory {
+        let local = self.locals.iter().map(Arena::bytes).sum();
+        Memory { variables: self.variables.bytes(), scratch: self.scratch.bytes(), local }
     }
 
     /// A copy of a variable's value.

@@ -101,4 +101,4 @@ fn specs_and_pages_speak_of_each_other() {
 }
 
 /// Codes that no text of a spec raises: only running does, or only what is no text.
-const NO_TEXT: &[&str] = &["not-finite", "index-range", "not-utf8"];
+const NO_TEXT: &[&str] = &["not-finite", "index-range", "not-utf8", "device-memory", "device-failed"];

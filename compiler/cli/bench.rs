@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use strata::machine::Machine;
 use strata_runtime::plan::{Kernel, Plan, Step};
-use strata_runtime::queue::{Input, Shapes};
+use strata_runtime::queue::Input;
 use strata_runtime::train::{Machine as _, Phase, Turn};
 
 use crate::front::{DataArgs, SpecArgs};
 use crate::messages::{self, Failure, Format};
-use crate::{record, signal, train};
+use crate::{plan, record, signal, train};
 
 /// Measure a training step: median time, examples a second, time to the first step
 #[derive(clap::Args)]
@@ -57,18 +57,17 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         Input::open(&run.feed, run.seed).map_err(|error| train::wrong_data(&error, run, &spec, format))?;
     messages::left_out(&[&input]);
     let threads = train::threads(args.threads);
+    plan::fits(&spec, run, &[(Phase::Train, &input)], threads, format)?;
     let mut machine =
         Machine::placed(&run.model, run.placement.as_ref(), run.seed, threads).map_err(messages::machine)?;
-    // The largest: what most of the time goes into.
-    let elements = |shapes: &Shapes| -> usize {
-        shapes.0.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
-    };
-    let shapes = input.shapes().into_iter().max_by_key(elements).unwrap_or_default();
-    let batch = shapes.0.first().and_then(|(_, shape)| shape.first().copied()).unwrap_or(1);
+    // What most of the time goes into.
+    let shapes = plan::largest(&input);
+    let batch = plan::examples(&shapes).unwrap_or(1);
     let compiling = Instant::now();
     let mut program = machine.compile(Phase::Train, &shapes).map_err(messages::machine)?;
     let compiled = compiling.elapsed();
     let data = |error| train::wrong_data(&error, run, &spec, format);
+    let failed = |error| train::wrong_machine(error, run, &spec, format);
     let mut feed = input.feed(Default::default()).map_err(data)?;
     let (mut first, mut times, mut kernels) = (None, Vec::new(), Vec::new());
     let mut step = 0;
@@ -79,11 +78,11 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         }
         let start = Instant::now();
         if args.kernels {
-            let seconds = machine.time(&program, &examples, step).map_err(messages::machine)?.concat();
+            let seconds = machine.time(&program, &examples, step).map_err(failed)?.concat();
             kernels.resize(seconds.len(), Vec::new());
             kernels.iter_mut().zip(seconds).for_each(|(all, one): (&mut Vec<f64>, f64)| all.push(one));
         } else {
-            machine.run(&mut program, &examples, Turn { step, part: 0 }).map_err(messages::machine)?;
+            machine.run(&mut program, &examples, Turn { step, part: 0 }).map_err(failed)?;
         }
         let took = start.elapsed();
         first.get_or_insert_with(|| began.elapsed());

@@ -9,11 +9,11 @@ use strata::ops::VariableId;
 use strata::run::Run;
 use strata_runtime::checkpoint;
 use strata_runtime::queue::{DataError, Input, Recipe};
-use strata_runtime::train::{Programs, TrainError, Variables, evaluate};
+use strata_runtime::train::{Phase, Programs, TrainError, Variables, evaluate};
 
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format};
-use crate::{record, signal, train};
+use crate::{plan, record, signal, train};
 
 /// Evaluate trained parameters on data of the spec
 #[derive(clap::Args)]
@@ -46,14 +46,17 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     let spec = args.spec.read_with(&args.data.folders, &args.params, format)?;
     let run = spec.run()?;
     let sets = sets(args, &spec)?;
-    let mut machine =
-        Machine::placed(&run.model, run.placement.as_ref(), run.seed, train::threads(args.threads))
-            .map_err(messages::machine)?;
-    machine.set(&parameters(&args.params, &run.model)?).map_err(messages::machine)?;
+    let parameters = parameters(&args.params, &run.model)?;
     let open = |(name, recipe)| Ok((name, Input::open(recipe, run.seed)?));
     let inputs = sets.into_iter().map(open).collect::<Result<Vec<_>, DataError>>();
     let inputs = inputs.map_err(|error| train::wrong_data(&error, run, &spec, format))?;
     messages::left_out(&inputs.iter().map(|(_, input)| input).collect::<Vec<_>>());
+    let threads = train::threads(args.threads);
+    let phases: Vec<_> = inputs.iter().map(|(_, input)| (Phase::Evaluate, input)).collect();
+    plan::fits(&spec, run, &phases, threads, format)?;
+    let mut machine =
+        Machine::placed(&run.model, run.placement.as_ref(), run.seed, threads).map_err(messages::machine)?;
+    machine.set(&parameters).map_err(messages::machine)?;
     let mut programs = Programs::default();
     for (name, input) in &inputs {
         let found = evaluate(&mut machine, &mut programs, input, 0, &signal::asked);

@@ -12,11 +12,13 @@ mod front;
 mod generate;
 mod lsp;
 mod messages;
+mod plan;
 mod predict;
 mod record;
 mod results;
 mod signal;
 mod train;
+mod verify;
 mod vocabularies;
 mod wording;
 
@@ -47,6 +49,8 @@ enum Command {
     Predict(predict::Args),
     Generate(generate::Args),
     Bench(bench::Args),
+    Plan(plan::Args),
+    Verify(verify::Args),
     Fmt(fmt::Args),
     Explain(explain::Args),
     Lsp(lsp::Args),
@@ -57,6 +61,7 @@ Examples:
   strata check specs/digits.model          find every mistake, run nothing
   strata train specs/digits.model          train; says where everything lies
   strata compile specs/digits.model --emit plan
+  strata plan specs/digits.model           what each device needs and does in a step
   strata explain shape-mismatch            what a message means
 
 Exit codes: 0 fine · 1 a mistake in the spec or its data, or the run failed · 2 wrong usage · 130 after Ctrl-C";
@@ -73,6 +78,8 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args, format),
         Command::Generate(args) => generate::run(&args, format),
         Command::Bench(args) => bench::run(&args, format),
+        Command::Plan(args) => plan::run(&args, format),
+        Command::Verify(args) => verify::run(&args, format),
         Command::Fmt(args) => fmt::run(&args, format),
         Command::Explain(args) => explain::run(&args),
         Command::Lsp(_) => lsp::run(),

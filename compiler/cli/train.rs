@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use strata::machine::Machine;
 use strata::model::Model;
+use strata::report::{ended, several, workers};
 use strata::run::Run;
 use strata_runtime::checkpoint::{self, Meta};
 use strata_runtime::log::{self, Look, Total};
@@ -19,7 +20,7 @@ use strata_runtime::train::{
 use crate::front::{DataArgs, Spec, SpecArgs};
 use crate::messages::{self, Failure, Format, say};
 use crate::record::{self, Record};
-use crate::{signal, vocabularies, wording};
+use crate::{plan, signal, vocabularies, wording};
 
 /// Train a model as its `train` block says
 #[derive(clap::Args)]
@@ -100,8 +101,15 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
         let evaluated = job.evaluate.iter().map(|evaluate| &evaluate.input);
         messages::left_out(&[&job.input].into_iter().chain(evaluated).collect::<Vec<_>>());
     }
-    let mut machine = Machine::placed(&run.model, run.placement.as_ref(), seed, threads(args.threads))
-        .map_err(messages::machine)?;
+    let threads = threads(args.threads);
+    let evaluated = job.evaluate.iter().map(|evaluate| &evaluate.input);
+    plan::fits(&spec, run, &plan::phases(run, &job.input, evaluated), threads, format)?;
+    let mut machine =
+        Machine::placed(&run.model, run.placement.as_ref(), seed, threads).map_err(messages::machine)?;
+    if let Some(placement) = several(run.placement.as_ref()).filter(|_| !args.quiet) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        say(&workers(&placement.devices, cores));
+    }
     match &resumed {
         Some(resumed) => machine.set(&resumed.variables),
         None => machine.begin(),
@@ -121,7 +129,7 @@ pub fn run(args: &Args, format: Format) -> Result<(), Failure> {
     if record.failed() {
         return Err(record.into_failure().unwrap_or(Failure::Shown));
     }
-    let (place, end) = ended.map_err(|error| failed(error, run, &spec, format, &record))?;
+    let (place, end) = ended.map_err(|error| failed(error, args, run, &spec, format, &record))?;
     finish(args, &machine, &mut record, (&place, &end), &meta)
 }
 
@@ -280,11 +288,25 @@ pub fn wrong_machine(error: MachineError, run: &Run, spec: &Spec, format: Format
                 .err()
                 .unwrap_or(Failure::Shown)
         }
+        MachineError::Ended(found) => {
+            let sources = &spec.analysis.loaded.sources;
+            let diagnostic = ended(&found, &run.model, run.placement.as_ref(), sources, run.span);
+            messages::show(&[diagnostic], sources, format).err().unwrap_or(Failure::Shown)
+        }
     }
 }
 
 /// Says why a run failed, and what of it is left.
-fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Record) -> Failure {
+fn failed(
+    error: TrainError,
+    args: &Args,
+    run: &Run,
+    spec: &Spec,
+    format: Format,
+    record: &Record,
+) -> Failure {
+    // What a device did once it need not do again; a mistake of the spec or its data stays one.
+    let again = matches!(error, TrainError::Machine(MachineError::Ended(_)));
     let failure = match error {
         TrainError::Data(error) => wrong_data(&error, run, spec, format),
         TrainError::Diverged(found) => {
@@ -296,15 +318,28 @@ fn failed(error: TrainError, run: &Run, spec: &Spec, format: Format, record: &Re
         TrainError::Machine(error) => wrong_machine(error, run, spec, format),
         TrainError::Save(reason) => Failure::Message(reason),
     };
-    messages::last_words(failure, &left(record))
+    let left = match kept(record) {
+        Some(_) if again => {
+            format!("{}; to go on:\n  {}", left(record), go_on(args, record.folder(), &limit(args)))
+        }
+        Some(_) | None => left(record),
+    };
+    messages::last_words(failure, &left)
+}
+
+/// The step behind which the state was kept, if one was.
+fn kept(record: &Record) -> Option<u64> {
+    checkpoint::load(&record.folder().join("last.safetensors")).ok().map(|(_, meta)| meta.step)
 }
 
 /// What state a run that failed has left.
 fn left(record: &Record) -> String {
-    let last = record.folder().join("last.safetensors");
-    match checkpoint::load(&last) {
-        Ok((_, meta)) => format!("{} holds the state after step {}", last.display(), meta.step),
-        Err(_) => format!("no state was kept in {}", record.folder().display()),
+    let folder = record.folder();
+    match kept(record) {
+        Some(step) => {
+            format!("{} holds the state after step {step}", folder.join("last.safetensors").display())
+        }
+        None => format!("no state was kept in {}", folder.display()),
     }
 }
 

@@ -98,8 +98,8 @@ pub fn lower_with_text(graph: &Graph, layout: &Layout, options: &LowerOptions) -
     emit(laid_out.as_ref().unwrap_or(graph), layout, options)
 }
 
-/// The same graph with every computed value as an output.
-fn with_every_output(graph: &Graph) -> Graph {
+/// The same graph with every computed value as an output called `%id`, behind those that it has.
+pub fn with_every_output(graph: &Graph) -> Graph {
     let mut graph = graph.clone();
     let computed = |value: &ValueId| {
         values::leaf(&graph, *value).is_none()

@@ -20,7 +20,7 @@ mod sums;
 
 pub use home::{AxisCut, Home, Homes, is_cheap};
 pub use piece::{Piece, Way, way};
-pub use places::Places;
+pub use places::{Places, Reason};
 pub use plans::{devices, lowered, program};
 pub use split::{Split, demands, needs};
 
@@ -77,6 +77,11 @@ pub struct Transfer {
     pub bytes: u64,
     /// The text that the value comes from.
     pub origin: OriginId,
+}
+
+/// A graph as it is cut, which the values of [`Partitioned::transfers`] are values of: sums that are cut are sums of parts.
+pub fn as_cut(graph: &Graph, homes: &Homes) -> (Graph, Homes) {
+    sums::in_parts(graph, homes)
 }
 
 /// Cuts a graph over devices.

@@ -7,7 +7,7 @@ use super::piece::Piece;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{Model, RegionKind, Variable};
 use crate::ops::{Op, VariableId};
-use crate::placement::{DeviceId, Part, Placement};
+use crate::placement::{DeviceId, Part, PartId, Placement};
 use crate::types::Type;
 
 /// A grid of devices, and the names of the tensors' axes that its axes cut.
@@ -40,6 +40,19 @@ enum Place {
     Between,
     /// Nothing says so: with what it is made of.
     Open,
+}
+
+/// What decides where a text is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// It is of this part, or goes with it.
+    Part(PartId),
+    /// Nothing placed is near it, so it is on the first device.
+    First,
+    /// Several parts use it: what of it costs little is carried out wherever it is wanted.
+    Users,
+    /// It goes with the largest of what it is made of.
+    Operands,
 }
 
 /// Where everything in a model is.
@@ -85,6 +98,16 @@ impl Places {
         match self.of.get(origin.0 as usize)? {
             Place::Grid(grid) => Some(&self.grids[*grid]),
             Place::Between | Place::Open => None,
+        }
+    }
+
+    /// What decides where a text is carried out.
+    pub fn reason(&self, origin: OriginId) -> Reason {
+        match self.of.get(origin.0 as usize) {
+            Some(Place::Grid(grid)) if *grid + 1 < self.grids.len() => Reason::Part(PartId(*grid as u32)),
+            Some(Place::Grid(_)) => Reason::First,
+            Some(Place::Between) => Reason::Users,
+            Some(Place::Open) | None => Reason::Operands,
         }
     }
 

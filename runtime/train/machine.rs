@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Suspect, Variables};
 use crate::faults::BadIndex;
+use crate::group::Ended;
 use crate::queue::{Batch, Shapes};
 
 /// What a program is for.
@@ -46,12 +47,14 @@ pub struct Turn {
 pub type Outputs = Vec<(Arc<str>, f64)>;
 
 /// Why a program could not be made or run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum MachineError {
     /// A limit of this machine or a mistake of ours, in words.
     Words(String),
     /// A position outside the axis that it counts.
     Index(BadIndex),
+    /// Several devices did not end a step.
+    Ended(Box<Ended>),
 }
 
 impl fmt::Display for MachineError {
@@ -59,6 +62,7 @@ impl fmt::Display for MachineError {
         match self {
             MachineError::Words(text) => f.write_str(text),
             MachineError::Index(bad) => write!(f, "{bad}"),
+            MachineError::Ended(ended) => write!(f, "{ended}"),
         }
     }
 }
