@@ -277,6 +277,8 @@ pub struct Transfer {
     pub channel: usize,
     /// Size of the tensor.
     pub bytes: usize,
+    /// Its descriptor in `Plan::data`.
+    pub data: usize,
     /// Where it comes from; opaque.
     pub origin: u32,
 }
@@ -348,14 +350,15 @@ impl Plan {
     /// What goes to other devices and comes from them, in the order in which it does.
     pub fn transfers(&self) -> Vec<Transfer> {
         let transfer = |step: &Step| {
-            let Step::Call(Call { kernel: Kernel::Transfer { way, channel, .. }, accesses, origin, .. }) =
-                step
+            let Step::Call(Call {
+                kernel: Kernel::Transfer { way, channel, data }, accesses, origin, ..
+            }) = step
             else {
                 return None;
             };
             let bytes = accesses.iter().filter_map(|access| self.buffers.get(access.buffer.0 as usize));
             let bytes = bytes.map(Buffer::bytes).sum();
-            Some(Transfer { way: *way, channel: *channel, bytes, origin: *origin })
+            Some(Transfer { way: *way, channel: *channel, bytes, data: *data, origin: *origin })
         };
         self.all_steps().into_iter().filter_map(transfer).collect()
     }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::kernels::TransferDesc;
 use crate::plan::{Layout, Plan, Way};
 use crate::tensor::DType;
 
@@ -219,6 +220,14 @@ pub fn check_channels(plans: &[Plan], channels: &[Channel]) -> Result<(), String
                     "device {device} would {way} {} bytes by channel {number} of {}",
                     bytes.0, bytes.1
                 ));
+            }
+            let desc = TransferDesc { channel: number as u64, bytes: transfer.bytes as u64 };
+            let desc = bytemuck::bytes_of(&desc);
+            if plan.data.get(transfer.data..).is_none_or(|data| !data.starts_with(desc)) {
+                let text = format!(
+                    "device {device} would {way} by channel {number}, and its descriptor says something else"
+                );
+                return Err(text);
             }
             ends[number][place] += 1;
         }

@@ -102,15 +102,14 @@ fn at_home(
     let own = |device: DeviceId| pieces.iter().find(|(d, _)| *d == device).map(|(_, piece)| piece);
     let mut made: BTreeMap<DeviceId, Piece> = BTreeMap::new();
     let mut open: Vec<(DeviceId, Piece)> = Vec::new();
-    for (device, wanted) in wants {
-        for piece in merged(wanted) {
-            match own(device) {
-                Some(own) if own.contains(&piece) => {
-                    made.insert(device, own.clone());
-                }
-                Some(_) | None => open.push((device, piece)),
-            }
+    for (device, mut wanted) in wants {
+        if let Some(own) = own(device)
+            && wanted.iter().any(|piece| own.contains(piece))
+        {
+            made.insert(device, own.clone());
+            wanted.retain(|piece| !own.contains(piece));
         }
+        open.extend(merged(wanted).into_iter().map(|piece| (device, piece)));
     }
     let mut fetched = Vec::new();
     for (device, piece) in open {
@@ -139,16 +138,15 @@ fn at_home(
     (made, fetched)
 }
 
-/// The same elements, none of them twice: pieces that overlap become one.
+/// Pieces that have the same elements in them: two become one where that is not more than both.
 fn merged(mut pieces: Vec<Piece>) -> Vec<Piece> {
     let mut found: Vec<Piece> = Vec::new();
-    while let Some(mut piece) = pieces.pop() {
-        // What grows may reach what it did not reach before.
-        while let Some(at) = found.iter().position(|other| !other.intersection(&piece).is_empty()) {
-            piece = piece.hull(&found.swap_remove(at));
-        }
-        if !found.contains(&piece) {
-            found.push(piece);
+    while let Some(piece) = pieces.pop() {
+        let joins = |other: &Piece| piece.hull(other).elements() <= piece.elements() + other.elements();
+        match found.iter().position(joins) {
+            // What grows may join what it did not join before.
+            Some(at) => pieces.push(piece.hull(&found.swap_remove(at))),
+            None => found.push(piece),
         }
     }
     found

@@ -147,10 +147,18 @@ fn home(graph: &Graph, value: ValueId, places: &Places, homes: &[Option<Home>]) 
     if places.is_between(node.origin) && is_cheap(&node.op) {
         return None;
     }
-    // With the largest of what it is made of; a variable's new value with the variable, whose home cannot be chosen.
-    let rank = |arg: &&ValueId| {
-        (matches!(graph.op(**arg), Op::Variable(_)), graph.ty(**arg).elements(), std::cmp::Reverse(**arg))
+    // What is computed from a variable element by element goes with it: its new value is wanted there.
+    let dims = node.ty.dims();
+    let own = |arg: &&ValueId| {
+        matches!(graph.op(**arg), Op::Variable(_))
+            && is_element_wise(&node.op)
+            && graph.ty(**arg).dims() == dims
     };
+    if let Some(variable) = args.iter().find(own) {
+        return homes[variable.0 as usize].clone();
+    }
+    // Else with the largest of what it is made of.
+    let rank = |arg: &&ValueId| (graph.ty(**arg).elements(), std::cmp::Reverse(**arg));
     let largest = args.iter().filter(|arg| homes[arg.0 as usize].is_some()).max_by_key(rank)?;
     let grid = homes[largest.0 as usize].as_ref()?.uncut();
     Some(cut(graph, value, grid, &[], homes))
@@ -205,6 +213,46 @@ fn followed(
         }
     }
     None
+}
+
+fn is_element_wise(op: &Op) -> bool {
+    matches!(op, Op::Unary(_) | Op::Binary(_) | Op::Select | Op::Cast(_))
+}
+
+/// How a variable must be cut along axis `at` of a grid so that all that use it find the piece they need where they are;
+/// `None` if they need all of it, or different pieces.
+pub(super) fn used(
+    graph: &Graph,
+    homes: &Homes,
+    variable: ValueId,
+    home: &Home,
+    at: usize,
+) -> Option<AxisCut> {
+    let mut found: Option<AxisCut> = None;
+    for user in graph.users(variable) {
+        let args = graph.args(user);
+        let types: Vec<&Type> = args.iter().map(|arg| graph.ty(*arg)).collect();
+        let op = graph.op(user);
+        let given = |cut: &crate::ops::Cut| {
+            let own = args.iter().position(|arg| *arg == variable)?;
+            let Need::Piece { axis, unit } = cut.needs[own] else { return None };
+            let free = !home.is_cut_along(axis);
+            args.iter().enumerate().filter(|(other, _)| *other != own && free).find_map(|(other, arg)| {
+                let of = homes.value(*arg).filter(|of| of.same_grid(home))?;
+                let given = of.cuts[at].as_ref()?;
+                let Need::Piece { axis: from, unit: step } = cut.needs[other] else { return None };
+                let fits = from == given.axis && given.bounds.iter().all(|bound| bound.is_multiple_of(step));
+                let bounds = given.bounds.iter().map(|bound| bound / step * unit).collect();
+                fits.then_some(AxisCut { axis, bounds })
+            })
+        };
+        let cut = (rules(op).cuts)(op, &types, graph.ty(user)).iter().find_map(given)?;
+        if found.as_ref().is_some_and(|found| *found != cut) {
+            return None;
+        }
+        found = Some(cut);
+    }
+    found
 }
 
 /// Whether an operator costs little enough to be carried out wherever its result is wanted.

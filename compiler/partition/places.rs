@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::home::{Home, is_cheap};
+use super::home::{Home, Homes, is_cheap, used};
 use super::piece::Piece;
 use crate::graph::{OriginId, ValueId};
 use crate::model::{Model, RegionKind, Variable};
 use crate::ops::{Op, VariableId};
 use crate::placement::{DeviceId, Part, PartId, Placement};
 use crate::types::Type;
+use crate::unfold::Phase;
+
+/// A length for axes whose length is no matter.
+const SOME: u64 = 8;
 
 /// A grid of devices, and the names of the tensors' axes that its axes cut.
 #[derive(Clone, Debug)]
@@ -90,7 +94,43 @@ impl Places {
         }
         let mut places = Places { devices: placement.devices.len(), grids, of, variables: Vec::new() };
         places.variables = places.home_variables(model);
+        places.cut_by_use(model);
+        places.with_parameters(model);
         places
+    }
+
+    /// Cuts variables that no name cuts as their users are cut, where all of these find their piece at home then.
+    fn cut_by_use(&mut self, model: &Model) {
+        let several = self
+            .variables
+            .iter()
+            .any(|home| home.grid.iter().zip(&home.cuts).any(|(n, cut)| *n > 1 && cut.is_none()));
+        if !several {
+            return;
+        }
+        // How long free axes are is no matter to variables, which have none.
+        let graph = crate::graph_of(model, &vec![SOME; model.free.len()], Phase::Evaluate, &[]);
+        let homes = Homes::of(&graph, self);
+        for value in graph.values() {
+            let Op::Variable(variable) = graph.op(value) else { continue };
+            let mut home = self.variables[variable.0 as usize].clone();
+            for at in 0..home.grid.len() {
+                if home.cuts[at].is_none() && home.grid[at] > 1 {
+                    home.cuts[at] = used(&graph, &homes, value, &home, at);
+                }
+            }
+            self.variables[variable.0 as usize] = home;
+        }
+    }
+
+    /// Puts an optimizer's memory where its parameter is.
+    fn with_parameters(&mut self, model: &Model) {
+        for (at, memory) in model.variables.iter().enumerate().filter(|(_, v)| model.is_memory(v)) {
+            let Some(param) = param_of(model, memory) else { continue };
+            let same = model.variables[param].ty.dims() == memory.ty.dims();
+            let home = &self.variables[param];
+            self.variables[at] = if same { home.clone() } else { home.uncut() };
+        }
     }
 
     /// The grid that a text is carried out on, if it has one of its own.
@@ -121,7 +161,7 @@ impl Places {
         self.variables[variable.0 as usize].held(ty)
     }
 
-    /// Variables live where they are first used, an optimizer's memory with its parameter.
+    /// Variables live where they are first used.
     fn home_variables(&self, model: &Model) -> Vec<Home> {
         let mut first: HashMap<VariableId, OriginId> = HashMap::new();
         for value in model.values.iter().filter(|v| self.grid(v.origin).is_some()) {
@@ -136,13 +176,7 @@ impl Places {
             let grid = grid.unwrap_or(&self.grids[self.grids.len() - 1]);
             cut_by_name(grid, &model.variables[at])
         };
-        let mut homes: Vec<Home> = (0..model.variables.len()).map(own).collect();
-        for (at, memory) in model.variables.iter().enumerate().filter(|(_, v)| model.is_memory(v)) {
-            let Some(param) = param_of(model, memory) else { continue };
-            let same = model.variables[param].ty.dims() == memory.ty.dims();
-            homes[at] = if same { homes[param].clone() } else { homes[param].uncut() };
-        }
-        homes
+        (0..model.variables.len()).map(own).collect()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use strata_runtime::kernels::sums;
 
-use super::home::{AxisCut, Home, Homes};
+use super::home::{AxisCut, Home, Homes, is_cheap};
 use crate::graph::{Graph, Output, Update, ValueId};
 use crate::ops::{Binary, Op};
 use crate::types::{DType, Size, Type};
@@ -26,7 +26,10 @@ pub(super) fn in_parts(graph: &Graph, homes: &Homes) -> (Graph, Homes) {
         let args: Vec<ValueId> = graph.args(value).iter().map(|arg| becomes[arg.0 as usize]).collect();
         let home = homes.value(value);
         let found = home.and_then(|home| new.sum(graph, value, &args, home));
-        becomes.push(found.unwrap_or_else(|| new.add(graph, value, graph.op(value).clone(), &args, home)));
+        becomes.push(found.unwrap_or_else(|| {
+            let shared = home.map(|home| new.shared(graph, value, &args, home));
+            new.add(graph, value, graph.op(value).clone(), &args, shared.as_ref())
+        }));
     }
     let get = |value: ValueId| becomes[value.0 as usize];
     let output = |o: &Output| Output { name: o.name.clone(), value: get(o.value) };
@@ -68,6 +71,25 @@ impl Rewriting {
         added
     }
 
+    /// The home of a value whose operands are cut where it cannot be: each device computes a stretch of it, for which it
+    /// fetches what it needs.
+    fn shared(&self, graph: &Graph, value: ValueId, args: &[ValueId], home: &Home) -> Home {
+        let mut home = home.clone();
+        if is_cheap(graph.op(value)) || matches!(graph.op(value), Op::Scan { .. }) {
+            return home;
+        }
+        for at in 0..home.grid.len() {
+            let cut = |arg: &ValueId| {
+                let of = self.homes.value(*arg).filter(|of| of.same_grid(&home));
+                of.is_some_and(|of| of.cuts[at].is_some())
+            };
+            if home.cuts[at].is_none() && args.iter().any(cut) {
+                home = spread(graph.ty(value), &home, at);
+            }
+        }
+        home
+    }
+
     /// A sum in parts, if `value` is one whose operands are cut along what it sums over.
     fn sum(&mut self, graph: &Graph, value: ValueId, args: &[ValueId], home: &Home) -> Option<ValueId> {
         let (axes, sizes) = summed(graph, value)?;
@@ -83,6 +105,9 @@ impl Rewriting {
             of.cuts[at].as_ref().filter(|cut| cut.axis == axis)
         });
         let bounds = cuts.map(|cut| cut.bounds.clone()).next()?;
+        if bounds.windows(2).filter(|pair| pair[0] < pair[1]).count() < 2 || sums::halves(&sizes).is_none() {
+            return None;
+        }
         let joined = spread(graph.ty(value), home, at);
         let sum = Sum { graph, value, args, axes, bounds: &bounds, home, at, joined };
         let rest: Vec<u64> = sizes[1..].to_vec();

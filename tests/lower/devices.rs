@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use strata::graph::{Graph, OriginId, Output, Send, Update, ValueId};
+use strata::graph_of;
 use strata::lower::{LowerOptions, layout, lower, waits};
+use strata::machine::Machine;
 use strata::model::Input;
 use strata::ops::{Binary, Channel, InputId, Op, VariableId};
 use strata::reference::Array;
@@ -13,10 +15,13 @@ use strata_runtime::Tensor;
 use strata_runtime::group::{Cause, Device, Group, GroupError, Patience};
 use strata_runtime::plan::{Kernel, Place, Step, Way};
 use strata_runtime::program::{self, Piece, Program, Whole};
+use strata_runtime::queue::{Batch, Cursor};
 use strata_runtime::session::{Session, SessionError};
+use strata_runtime::train::{Machine as _, Phase, Turn};
 use strata_tests::primitives::variable;
 use strata_tests::random::Choices;
 use strata_tests::random_graph::{RandomGraph, random_graph};
+use strata_tests::trial::model;
 
 use crate::machine::tensor;
 use crate::scatter::{Running, floats, scatter};
@@ -446,6 +451,11 @@ fn a_program_in_which_devices_would_wait_for_ever_is_refused() {
     short.channels[0].bytes = 8;
     assert!(refused(&short).0.unwrap().ends_with("16 bytes by channel 0 of 8"));
 
+    // What the code is given is not what the plan says.
+    let mut damaged = program.clone();
+    damaged.plans[0].data[0] = 9;
+    assert!(refused(&damaged).0.unwrap().ends_with("its descriptor says something else"));
+
     let mut others = program;
     others.channels[0].to = 0;
     assert!(refused(&others).0.unwrap().contains("which is device 0's"));
@@ -474,4 +484,56 @@ fn what_needs_a_later_channel_is_our_mistake() {
     let said = lowered.unwrap_err();
     let said = said.downcast_ref::<String>().unwrap();
     assert_eq!(said, "what goes by channel 0 waits for channel 1, which has a larger number");
+}
+
+/// Variables and values in turn on two devices or three.
+fn spread(graph: &Graph, devices: usize) -> impl FnMut(ValueId) -> usize + '_ {
+    move |value| {
+        let Op::Variable(variable) = graph.op(value) else { return value.0 as usize / 3 % devices };
+        variable.0 as usize % devices
+    }
+}
+
+#[test]
+fn a_machine_over_several_devices_is_one_machine() {
+    let body = "input x: f32[batch, 6]
+        input label: i32[batch]
+        h = relu(batch_norm(dense(x, 8)))
+        logits = dense(dropout(h, 0.5), 3)
+        loss cross_entropy(logits, label)
+        metric accuracy(logits, label)";
+    let model = model("", body);
+    let x = floats(&[5, 6], -12.0);
+    let label = Tensor::from_i32(&[5], &[0, 2, 1, 1, 0]).unwrap();
+    let tensors = vec![("x".into(), x), ("label".into(), label)];
+    let batch = Batch { tensors, examples: 5, epoch: 0, ends_epoch: false, cursor: Cursor::default() };
+    let mut runs = Vec::new();
+    for devices in [1, 2, 3] {
+        let mut machine = if devices == 1 {
+            Machine::new(&model, 3, 2).unwrap()
+        } else {
+            let graph = graph_of(&model, &[1], Phase::Train, &[]);
+            let cut = scatter(&graph, devices, spread(&graph, devices));
+            let partition = move |graph: &Graph, options: &LowerOptions| {
+                Ok(scatter(graph, devices, spread(graph, devices)).program(options))
+            };
+            Machine::over(&model, 3, 2, cut.devices(), cut.variables.clone(), Box::new(partition)).unwrap()
+        };
+        let mut found = Vec::new();
+        let mut train = machine.compile(Phase::Train, &batch.shapes()).unwrap();
+        let mut evaluate = machine.compile(Phase::Evaluate, &batch.shapes()).unwrap();
+        for step in 0..4 {
+            found.push(machine.run(&mut train, &batch, Turn { step, part: 0 }).unwrap());
+            found.push(machine.run(&mut evaluate, &batch, Turn { step, part: 0 }).unwrap());
+        }
+        let suspect = machine.examine(Phase::Train, &batch, Turn::default()).unwrap();
+        assert!(suspect.is_none());
+        runs.push((found, machine.read(), train.loaded.sent().count()));
+    }
+    let [(one, variables, 0), rest @ ..] = &runs[..] else { panic!("one device sends to nobody") };
+    assert!(one[0] != one[6], "nothing changes from step to step");
+    for (found, read, channels) in rest {
+        assert_eq!((found, read), (one, variables));
+        assert!(*channels > 3);
+    }
 }

@@ -16,7 +16,7 @@ pub struct Scattered {
     pub channels: Vec<Channel>,
     inputs: Vec<Whole>,
     outputs: Vec<Whole>,
-    variables: Vec<Whole>,
+    pub variables: Vec<Whole>,
 }
 
 /// What is at hand everywhere.
@@ -34,7 +34,8 @@ pub fn scatter(graph: &Graph, devices: usize, mut home: impl FnMut(ValueId) -> u
             owner.insert(*variable, homes[value.0 as usize]);
         }
     }
-    let owner = |variable: VariableId| owner.get(&variable).copied().unwrap_or(0);
+    // What the graph does not read is somewhere too.
+    let owner = |variable: VariableId| owner.get(&variable).copied().unwrap_or(variable.0 as usize % devices);
     let mut slots: Vec<Vec<Variable>> = vec![Vec::new(); devices];
     let mut variables: Vec<(Whole, VariableId)> = Vec::new();
     for (i, variable) in graph.variables.iter().enumerate() {
@@ -152,11 +153,14 @@ impl Scattered {
         }
     }
 
-    pub fn group(&self, threads: usize) -> Group {
+    pub fn devices(&self) -> Vec<Device> {
         let device =
             |(i, graph): (usize, &Graph)| Device { name: format!("d{i}"), layout: layout(&graph.variables) };
-        let devices = self.graphs.iter().enumerate().map(device).collect();
-        Group::new(devices, self.variables.clone(), threads).expect("threads can be had")
+        self.graphs.iter().enumerate().map(device).collect()
+    }
+
+    pub fn group(&self, threads: usize) -> Group {
+        Group::new(self.devices(), self.variables.clone(), threads).expect("threads can be had")
     }
 }
 
