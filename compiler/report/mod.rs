@@ -117,7 +117,7 @@ pub struct Line {
     pub file: String,
     /// From 1.
     pub line: usize,
-    /// In bytes, from 1.
+    /// In bytes, from 1; 0 where all of the line is meant.
     pub column: usize,
 }
 
@@ -351,7 +351,7 @@ fn unplaced(facts: &Facts, placement: &Placement, places: &Places, made: &Made) 
         let devices = homes.value(value).map(|home| home.devices.clone()).unwrap_or_default();
         at_home.entry(made.graph.node(value).origin).or_default().extend(devices);
     }
-    let mut found: BTreeMap<(Line, String, Option<String>), BTreeSet<DeviceId>> = BTreeMap::new();
+    let mut found: BTreeMap<(Line, String), BTreeMap<Option<String>, BTreeSet<DeviceId>>> = BTreeMap::new();
     for (origin, devices) in at_home {
         let placed = placement.of.get(origin.0 as usize).copied().flatten().is_some();
         let Some(text) = model.origins.get(origin.0 as usize) else { continue };
@@ -366,11 +366,20 @@ fn unplaced(facts: &Facts, placement: &Placement, places: &Places, made: &Made) 
         };
         let section = text.section.and_then(|section| model.sections[section.0 as usize].names.first());
         let name = section.cloned().unwrap_or_else(|| names::text(facts.sources, text.call));
-        found.entry((facts.line(origin.0), name, with)).or_default().extend(devices);
+        let line = Line { column: 0, ..facts.line(origin.0) };
+        found.entry((line, name)).or_default().entry(with).or_default().extend(devices);
     }
-    let report = |((at, name, with), devices): (_, BTreeSet<DeviceId>)| {
-        let devices = devices.into_iter().map(|device| facts.device(device.0 as usize)).collect();
-        Unplaced { name, at, with, devices }
-    };
-    found.into_iter().map(report).collect()
+    let mut all: Vec<Unplaced> = Vec::new();
+    for ((at, name), ways) in found {
+        let several = ways.len() > 1;
+        for (with, devices) in ways {
+            // Between what goes with parts, what goes with none is not worth a line.
+            if several && with.is_none() {
+                continue;
+            }
+            let devices = devices.into_iter().map(|device| facts.device(device.0 as usize)).collect();
+            all.push(Unplaced { name: name.clone(), at: at.clone(), with, devices });
+        }
+    }
+    all
 }
