@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::{DeviceReport, Line, Report, TransferReport, size};
 
+/// The indices of a piece; none for the whole tensor.
+type Ranges<'a> = Option<&'a [[u64; 2]]>;
+
 /// Lines that a list is cut to; `--json` has all.
 const SHOWN: usize = 40;
 
@@ -121,14 +124,14 @@ impl Report {
         }
         writeln!(f)?;
         let row = |variable: &&super::VariableReport| {
-            let mut parts: Vec<(Option<&[[u64; 2]]>, Vec<&str>)> = Vec::new();
+            let mut parts: Vec<(Ranges, Vec<&str>)> = Vec::new();
             for part in &variable.parts {
                 match parts.iter_mut().find(|(known, _)| *known == part.piece.as_deref()) {
                     Some((_, devices)) => devices.push(&part.device),
                     None => parts.push((part.piece.as_deref(), vec![&part.device])),
                 }
             }
-            let part = |(ranges, devices): (Option<&[[u64; 2]]>, Vec<&str>)| match ranges {
+            let part = |(ranges, devices): (Ranges, Vec<&str>)| match ranges {
                 Some(ranges) => format!("{}: {}", devices.join(", "), piece(Some(ranges))),
                 None => devices.join(", "),
             };
