@@ -15,7 +15,10 @@ use support::{TINY, command, pairs, root, run_folder, strata, tensors, tiny, tin
 fn every_command_has_examples() {
     let help = strata(&root(), &["--help"]).good().out;
     assert!(help.contains("Examples:"));
-    for name in ["check", "compile", "train", "eval", "predict", "generate", "bench", "fmt", "explain"] {
+    for name in [
+        "check", "compile", "train", "eval", "predict", "generate", "bench", "plan", "verify", "fmt",
+        "explain",
+    ] {
         assert!(help.contains(name), "{help}");
         let help = strata(&root(), &[name, "--help"]).good().out;
         assert!(help.contains("Examples:") && help.contains(&format!("strata {name}")), "{help}");

@@ -39,6 +39,7 @@ pub fn step_together(
         for (program, values) in partitioned.programs.iter().zip(&mut values) {
             let graph = &program.graph;
             for value in graph.values().skip(values.len()) {
+                #[expect(clippy::wildcard_enum_match_arm, reason = "all but leaves have operands")]
                 let found = match graph.op(value) {
                     Op::Receive { channel, .. } => match sent.get(channel) {
                         Some(array) => array.clone(),

@@ -21,6 +21,7 @@ use super::layer::Elaborated;
 use super::{Checked, Checker, items};
 use crate::model::Model;
 use crate::placement::{Cluster, Placement};
+use crate::types::DType;
 
 /// What is to be known of a model beside itself to speak of its parts.
 #[derive(Debug, Default)]
@@ -75,6 +76,12 @@ impl<'a> Checker<'a> {
         }
         if later.is_empty() {
             self.unused_devices(&placed);
+            for wire in placed.models.iter().filter_map(|placement| placement.wire) {
+                if wire.dtype != DType::F32 {
+                    let message = "this shortens nothing yet: what is computed travels as it is";
+                    self.report(Diagnostic::note(Code::NotYet, wire.span, message));
+                }
+            }
             checked.clusters = clusters;
             for (run, placement) in checked.runs.iter_mut().zip(placed.runs) {
                 run.placement = placement;
