@@ -39,3 +39,8 @@ impl Choices {
         order
     }
 }
+
+/// How many cases a property is tried on: `STRATA_CASES`, else a sample.
+pub fn cases(sample: u64) -> u64 {
+    std::env::var("STRATA_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(sample)
+}

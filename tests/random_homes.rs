@@ -2,7 +2,7 @@
 
 use strata::graph::Graph;
 use strata::ops::Op;
-use strata::partition::{AxisCut, Home, Homes, is_cheap};
+use strata::partition::{AxisCut, Home, Homes};
 use strata::placement::DeviceId;
 use strata::types::Type;
 
@@ -31,7 +31,7 @@ pub fn random_homes(graph: &Graph, devices: usize, choices: &mut Choices) -> Hom
         let found = home(graph.ty(value));
         values.push(if let Op::Variable(variable) = op {
             Some(variables[variable.0 as usize].clone())
-        } else if graph.args(value).is_empty() || (is_cheap(op) && found.grid.len() == 1) {
+        } else if graph.args(value).is_empty() || (!op.is_heavy() && found.grid.len() == 1) {
             None
         } else {
             Some(found)

@@ -7,7 +7,7 @@
 
 use strata_runtime::kernels::sums;
 
-use super::home::{AxisCut, Home, Homes, is_cheap};
+use super::home::{AxisCut, Home, Homes};
 use crate::graph::{Graph, Output, Update, ValueId};
 use crate::ops::{Binary, Op};
 use crate::types::{DType, Size, Type};
@@ -75,7 +75,7 @@ impl Rewriting {
     /// fetches what it needs.
     fn shared(&self, graph: &Graph, value: ValueId, args: &[ValueId], home: &Home) -> Home {
         let mut home = home.clone();
-        if is_cheap(graph.op(value)) || matches!(graph.op(value), Op::Scan { .. }) {
+        if !graph.op(value).is_heavy() || matches!(graph.op(value), Op::Scan { .. }) {
             return home;
         }
         for at in 0..home.grid.len() {
@@ -153,6 +153,10 @@ impl Rewriting {
 fn summed(graph: &Graph, value: ValueId) -> Option<([usize; 2], Vec<u64>)> {
     let args = graph.args(value);
     let size = |arg: usize, axis: usize| graph.ty(args[arg]).dims()[axis] as u64;
+    if matches!(graph.ty(value).dtype, DType::F16 | DType::Bf16) {
+        // Their sums are kept in f32 and rounded once: those of parts would be rounded before they are added.
+        return None;
+    }
     if let Op::Contract { sum, .. } = graph.op(value) {
         let long: Vec<&(usize, usize)> = sum.iter().filter(|(l, _)| size(0, *l) != 1).collect();
         let (l, r) = *long.first()?;

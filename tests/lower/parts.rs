@@ -1,23 +1,23 @@
 //! Graphs cut over devices, compiled: the same bits as on one.
 
-use strata::graph::Graph;
+use strata::graph::{Graph, OriginId, Output};
 use strata::lower::{LowerOptions, layout, waits};
-use strata::partition::{Homes, lowered, partition};
-use strata::reference::Environment;
-use strata::types::DType;
+use strata::model::Input;
+use strata::ops::{InputId, Op, VariableId};
+use strata::partition::{AxisCut, Home, Homes, lowered, partition};
+use strata::placement::DeviceId;
+use strata::reference::{Array, Environment};
+use strata::types::{Axis, DType, Type};
+use strata_grammar::Span;
 use strata_runtime::Tensor;
 use strata_runtime::group::{Device, Group};
-use strata_tests::random::Choices;
+use strata_tests::primitives::variable;
+use strata_tests::random::{Choices, cases};
 use strata_tests::random_graph::random_graph;
 use strata_tests::random_homes::random_homes;
 
 use crate::machine::{Outcome, run, tensor};
 use crate::primitives::same_bits;
-
-/// How many cases to try: `STRATA_CASES`, else a sample.
-fn cases(sample: u64) -> u64 {
-    std::env::var("STRATA_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(sample)
-}
 
 /// One step of `graph`, cut over devices.
 fn run_apart(graph: &Graph, homes: &Homes, environment: &Environment, threads: usize) -> Outcome {
@@ -62,6 +62,46 @@ fn random_graphs_have_the_bits_of_one_device() {
             let cut = partition(graph, &homes);
             let programs: String = cut.programs.iter().map(|own| format!("{}\n", own.graph)).collect();
             panic!("seed {seed}: {other:?}\n{graph}\n{programs}");
+        }
+    }
+}
+
+/// An axis of `size` cut over the devices, and the same values with nothing cut.
+fn over(devices: u32, axis: usize, size: u64) -> Home {
+    let bounds = (0..=u64::from(devices)).map(|i| size * i / u64::from(devices)).collect();
+    let cuts = vec![Some(AxisCut { axis, bounds })];
+    Home { devices: (0..devices).map(DeviceId).collect(), grid: vec![devices], cuts }
+}
+
+/// A sum over an axis that is cut is made of the sums of its parts: of every dtype, and wherever the cuts are.
+#[test]
+fn sums_over_a_cut_axis_have_the_bits_of_one_device() {
+    const HERE: OriginId = OriginId(0);
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::Bf16, DType::I32] {
+        for (devices, k) in [(2, 600), (3, 1024), (4, 1024), (5, 777)] {
+            let ty = |sizes: &[u64]| Type::new(dtype, sizes.iter().map(|size| Axis::sized(*size)).collect());
+            let x = Input { name: "x".into(), ty: ty(&[40, k]), span: Span::default() };
+            let mut graph = Graph::new([x].into(), [variable("w", &ty(&[k, 33]))].into());
+            let x = graph.add(Op::Input(InputId(0)), &[], HERE);
+            let w = graph.add(Op::Variable(VariableId(0)), &[], HERE);
+            let y = graph.add(Op::Contract { batch: Vec::new(), sum: vec![(1, 0)] }, &[x, w], HERE);
+            graph.outputs.push(Output { name: "y".into(), value: y });
+            let cut = over(devices, 0, k);
+            let values = vec![None, Some(cut.clone()), Some(cut.uncut())];
+            let homes = Homes { devices: devices as usize, values, variables: vec![cut] };
+            let numbers = |sizes: &[usize], salt: usize| {
+                let number = |at: &[usize]| ((at[0] * 31 + at[1] * 17 + salt) % 23) as f64;
+                let scale = if dtype.is_float() { 1.0 / 23.0 } else { 1.0 };
+                Array::from_fn(sizes, |at| (number(at) - 11.0) * scale)
+            };
+            let environment = Environment {
+                inputs: vec![numbers(&[40, k as usize], 1)],
+                variables: vec![numbers(&[k as usize, 33], 2)],
+                ..Environment::default()
+            };
+            let whole = run(&graph, &environment, &LowerOptions::default(), 2);
+            let apart = run_apart(&graph, &homes, &environment, 2);
+            assert!(same_bits(&whole, &apart), "{k} terms of {dtype} over {devices} devices");
         }
     }
 }

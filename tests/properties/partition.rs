@@ -4,15 +4,10 @@ use strata::partition::{Partitioned, partition};
 use strata::reference::{Array, step};
 use strata::types::DType;
 use strata::verify::verify;
-use strata_tests::random::Choices;
+use strata_tests::random::{Choices, cases};
 use strata_tests::random_graph::random_graph;
 use strata_tests::random_homes::random_homes;
 use strata_tests::together::{cut, put, step_together};
-
-/// How many cases to try: `STRATA_CASES`, else a sample.
-fn cases() -> u64 {
-    std::env::var("STRATA_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(500)
-}
 
 /// Equal but for the order of sums, which the reference evaluator does not keep.
 fn near(a: &Array, b: &Array) -> bool {
@@ -43,7 +38,7 @@ fn transfers_fit(partitioned: &Partitioned) {
 #[test]
 fn devices_together_compute_what_one_computes() {
     let mut transfers = 0;
-    for seed in 0..cases() {
+    for seed in 0..cases(500) {
         let random = random_graph(seed, 12, DType::F32);
         let graph = &random.graph;
         let mut choices = Choices::new(seed ^ 0x5eed);
