@@ -18,7 +18,7 @@ use crate::lower::{LowerOptions, layout, lower, waits};
 use crate::model::{Model, Variable};
 use crate::ops::{Op, VariableId};
 use crate::partition::{self, Places};
-use crate::placement::Placement;
+use crate::placement::{Placement, several};
 use crate::totals::{Totals, is_part};
 use crate::types::Size;
 
@@ -67,10 +67,8 @@ impl<'m> Machine<'m> {
     /// # Errors
     /// When the system refuses a thread.
     pub fn new(model: &'m Model, seed: u64, threads: usize) -> Result<Machine<'m>, MachineError> {
-        let layout = layout(&model.variables);
-        let variables = variables_of(&layout);
-        let devices = vec![Device { name: "cpu".to_owned(), layout: layout.clone() }];
-        Machine::made(model, seed, threads, (devices, variables), Cut::No(layout))
+        let (device, variables, layout) = alone(model);
+        Machine::made(model, seed, threads, (vec![device], variables), Cut::No(layout))
     }
 
     /// The same on the devices of a placement, if there is one that uses several; each gets at least one thread.
@@ -83,7 +81,7 @@ impl<'m> Machine<'m> {
         seed: u64,
         threads: usize,
     ) -> Result<Machine<'m>, MachineError> {
-        let Some(placement) = placement.filter(|placement| placement.devices.len() > 1) else {
+        let Some(placement) = several(placement) else {
             return Machine::new(model, seed, threads);
         };
         let places = Places::of(model, placement);
@@ -274,15 +272,20 @@ impl<'m> Machine<'m> {
 
     /// A machine of one device with the same variables.
     fn apart(&self) -> Result<Machine<'m>, MachineError> {
-        let layout = layout(&self.model.variables);
-        let variables = variables_of(&layout);
-        let devices = vec![Device { name: "cpu".to_owned(), layout: layout.clone() }];
-        let group = Group::new(devices, variables, self.threads).map_err(fail)?;
+        let (device, variables, layout) = alone(self.model);
+        let group = Group::new(vec![device], variables, self.threads).map_err(fail)?;
         let (model, seed, threads, cut) = (self.model, self.seed, self.threads, Cut::No(layout));
         let mut machine = Machine { model, group, cut, seed, threads, totals: OnceCell::new() };
         machine.set(&self.values(|_| true))?;
         Ok(machine)
     }
+}
+
+/// One device that has all variables of a model, where they are on it, and how they lie.
+fn alone(model: &Model) -> (Device, Vec<Whole>, Layout) {
+    let layout = layout(&model.variables);
+    let device = Device { name: "cpu".to_owned(), layout: layout.clone() };
+    (device, variables_of(&layout), layout)
 }
 
 impl train::Machine for Machine<'_> {

@@ -328,9 +328,13 @@ impl Model {
 
     /// Whether a variable is an optimizer's memory, or that of a layer it calls, which evaluation does not need.
     pub fn is_memory(&self, variable: &Variable) -> bool {
-        let region = |id: RegionId| self.regions.get(id.0 as usize);
-        let mut outwards =
-            std::iter::successors(region(variable.region), |inner| inner.parent.and_then(region));
+        self.in_optimizer(variable.region)
+    }
+
+    /// Whether a region is an optimizer's, or lies in one.
+    pub fn in_optimizer(&self, region: RegionId) -> bool {
+        let at = |id: RegionId| self.regions.get(id.0 as usize);
+        let mut outwards = std::iter::successors(at(region), |inner| inner.parent.and_then(at));
         outwards.any(|region| region.kind == RegionKind::Optimizer)
     }
 

@@ -1,6 +1,8 @@
 //! The text form of a checked model: its inputs, then a table of regions with what they give and how many
 //! parameters they hold, then totals; what `check` and `--emit model` print.
 
+use strata_runtime::log::grouped;
+
 use crate::model::{Model, RegionId, RegionKind, VariableKind};
 use crate::types::Type;
 
@@ -145,19 +147,6 @@ fn table(rows: &[Row]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// `1,234,567`
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// `1.5 MiB`

@@ -164,3 +164,8 @@ impl fmt::Display for Link {
         f.write_str(&said.join(", "))
     }
 }
+
+/// A placement that uses several devices: without one, everything runs on one.
+pub fn several(placement: Option<&Placement>) -> Option<&Placement> {
+    placement.filter(|placement| placement.devices.len() > 1)
+}

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use strata_grammar::{Diagnostic, Report, Severity, Sources};
+pub use strata_runtime::log::grouped;
 use strata_runtime::queue::Input;
 use strata_runtime::train::MachineError;
 
@@ -179,14 +180,4 @@ fn terminal_with_colours() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
-}
-
-/// `12,345`
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let (head, tail) = digits.split_at(first);
-    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
-    let head = (!head.is_empty()).then(|| head.to_string());
-    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
 }

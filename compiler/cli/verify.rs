@@ -2,7 +2,7 @@
 
 use strata::compare::{Comparison, Difference, Verdict};
 use strata::machine::Machine;
-use strata::report::several;
+use strata::placement::several;
 use strata_runtime::queue::Input;
 
 use crate::front::{DataArgs, SpecArgs};

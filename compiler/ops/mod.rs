@@ -562,6 +562,48 @@ impl Op {
             || matches!(self, Op::Binary(binary) if binary.is_dear())
     }
 
+    /// Whether it is no mere number, function of elements or rearrangement: worth doing for all turns of a recurrence at
+    /// once, and in one place rather than wherever it is wanted.
+    pub fn is_heavy(&self) -> bool {
+        match self {
+            Op::Input(_)
+            | Op::Variable(_)
+            | Op::Step
+            | Op::Seed
+            | Op::Receive { .. }
+            | Op::Training
+            | Op::Gradient(_)
+            | Op::Slot(_)
+            | Op::Constant(..)
+            | Op::Index { .. }
+            | Op::Random { .. }
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Select
+            | Op::Cast(_)
+            | Op::Stop
+            | Op::Broadcast { .. }
+            | Op::Transpose { .. }
+            | Op::Reshape { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. } => false,
+            Op::Gather { .. }
+            | Op::ScatterAdd { .. }
+            | Op::Reduce { .. }
+            | Op::ArgMax { .. }
+            | Op::Order { .. }
+            | Op::Cumulate { .. }
+            | Op::Contract { .. }
+            | Op::Convolve(_)
+            | Op::ConvolveInput(..)
+            | Op::ConvolveKernel(..)
+            | Op::Pool(_)
+            | Op::PoolInput(_)
+            | Op::Scan { .. } => true,
+        }
+    }
+
     /// The sizes in it, those of a recurrence's body aside.
     pub fn sizes_mut(&mut self) -> Vec<&mut Size> {
         match self {

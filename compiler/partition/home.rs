@@ -37,11 +37,6 @@ impl AxisCut {
 }
 
 impl Home {
-    /// One device.
-    pub fn alone(device: DeviceId) -> Home {
-        Home { devices: vec![device], grid: Vec::new(), cuts: Vec::new() }
-    }
-
     /// The same devices, each with all of a value.
     pub fn uncut(&self) -> Home {
         Home { cuts: vec![None; self.grid.len()], ..self.clone() }
@@ -69,11 +64,6 @@ impl Home {
         let mut pieces = self.pieces(ty);
         pieces.retain(|(_, piece)| !piece.is_empty() || ty.elements() == 0);
         pieces
-    }
-
-    /// What one device has.
-    pub fn piece(&self, device: DeviceId, ty: &Type) -> Option<Piece> {
-        self.pieces(ty).into_iter().find(|(own, _)| *own == device).map(|(_, piece)| piece)
     }
 
     /// The devices that stand at `place` along axis `at` of the grid.
@@ -115,7 +105,7 @@ impl Homes {
         // What costs little and is made of inputs and numbers alone.
         let mut everywhere: Vec<bool> = Vec::with_capacity(graph.len());
         for value in graph.values() {
-            let own = is_cheap(graph.op(value)) && !matches!(graph.op(value), Op::Variable(_));
+            let own = !graph.op(value).is_heavy() && !matches!(graph.op(value), Op::Variable(_));
             let own = own && graph.args(value).iter().all(|arg| everywhere[arg.0 as usize]);
             let home = if own { None } else { home(graph, value, places, &values) };
             everywhere.push(own);
@@ -144,7 +134,7 @@ fn home(graph: &Graph, value: ValueId, places: &Places, homes: &[Option<Home>]) 
     if let Some(grid) = places.grid(node.origin) {
         return Some(cut(graph, value, grid.uncut(), &grid.names, homes));
     }
-    if places.is_between(node.origin) && is_cheap(&node.op) {
+    if places.is_between(node.origin) && !node.op.is_heavy() {
         return None;
     }
     // What is computed from a variable element by element goes with it: its new value is wanted there.
@@ -253,45 +243,4 @@ pub(super) fn used(
         found = Some(cut);
     }
     found
-}
-
-/// Whether an operator costs little enough to be carried out wherever its result is wanted.
-pub fn is_cheap(op: &Op) -> bool {
-    match op {
-        Op::Input(_)
-        | Op::Variable(_)
-        | Op::Step
-        | Op::Seed
-        | Op::Training
-        | Op::Gradient(_)
-        | Op::Slot(_)
-        | Op::Receive { .. }
-        | Op::Constant(..)
-        | Op::Index { .. }
-        | Op::Random { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Select
-        | Op::Cast(_)
-        | Op::Stop
-        | Op::Broadcast { .. }
-        | Op::Transpose { .. }
-        | Op::Reshape { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Concat { .. } => true,
-        Op::Gather { .. }
-        | Op::ScatterAdd { .. }
-        | Op::Reduce { .. }
-        | Op::ArgMax { .. }
-        | Op::Order { .. }
-        | Op::Cumulate { .. }
-        | Op::Contract { .. }
-        | Op::Convolve(_)
-        | Op::ConvolveInput(..)
-        | Op::ConvolveKernel(..)
-        | Op::Pool(_)
-        | Op::PoolInput(_)
-        | Op::Scan { .. } => false,
-    }
 }

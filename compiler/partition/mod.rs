@@ -18,7 +18,7 @@ mod plans;
 mod split;
 mod sums;
 
-pub use home::{AxisCut, Home, Homes, is_cheap};
+pub use home::{AxisCut, Home, Homes};
 pub use piece::{Piece, Way, way};
 pub use places::{Places, Reason};
 pub use plans::{devices, lowered, program};

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::home::{Home, Homes, is_cheap, used};
+use super::home::{Home, Homes, used};
 use super::piece::Piece;
 use crate::graph::{OriginId, ValueId};
-use crate::model::{Model, RegionKind, Variable};
+use crate::model::{Model, Variable};
 use crate::ops::{Op, VariableId};
 use crate::placement::{DeviceId, Part, PartId, Placement};
 use crate::types::Type;
@@ -81,8 +81,7 @@ impl Places {
             None => Place::Open,
         };
         let mut of: Vec<Place> = (0..model.origins.len()).map(place).collect();
-        let made: Vec<bool> =
-            model.origins.iter().map(|origin| !in_optimizer(model, origin.region)).collect();
+        let made: Vec<bool> = model.origins.iter().map(|origin| !model.in_optimizer(origin.region)).collect();
         with_consumers(model, &made, &mut of);
         with_operands(model, &made, &mut of);
         let first = grids.len();
@@ -180,18 +179,6 @@ impl Places {
     }
 }
 
-fn in_optimizer(model: &Model, region: crate::model::RegionId) -> bool {
-    let mut region = Some(region);
-    while let Some(at) = region {
-        let here = &model.regions[at.0 as usize];
-        if here.kind == RegionKind::Optimizer {
-            return true;
-        }
-        region = here.parent;
-    }
-    false
-}
-
 /// The parameter that an optimizer remembers something of: the one whose name stands in the memory's.
 fn param_of(model: &Model, memory: &Variable) -> Option<usize> {
     let named = |name: &str| {
@@ -225,7 +212,7 @@ fn with_consumers(model: &Model, made: &[bool], of: &mut [Place]) {
     let mut users: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); of.len()];
     let mut cheap = vec![true; of.len()];
     for value in model.values.iter() {
-        cheap[value.origin.0 as usize] &= is_cheap(&value.op);
+        cheap[value.origin.0 as usize] &= !value.op.is_heavy();
     }
     for value in model.values.iter().rev() {
         let origin = value.origin.0 as usize;

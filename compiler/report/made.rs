@@ -12,7 +12,7 @@ use crate::lower::{LowerOptions, layout, lower};
 use crate::machine::binding;
 use crate::model::Model;
 use crate::partition::{Homes, Partitioned, Places, lowered, partition};
-use crate::placement::Placement;
+use crate::placement::{Placement, several};
 
 /// A program with the graph that it computes.
 pub struct Made {
@@ -24,11 +24,6 @@ pub struct Made {
     pub program: program::Program,
     /// Threads of each device.
     pub threads: Vec<usize>,
-}
-
-/// A placement that uses several devices: without one, everything runs on one.
-pub fn several(placement: Option<&Placement>) -> Option<&Placement> {
-    placement.filter(|placement| placement.devices.len() > 1)
 }
 
 impl Made {

@@ -19,14 +19,14 @@ use strata_grammar::Sources;
 
 use crate::cost;
 use crate::graph::OriginId;
-use crate::model::{Model, RegionKind, VariableKind};
+use crate::model::{Model, VariableKind};
 use crate::partition::{Homes, Piece, Places, Reason, as_cut};
-use crate::placement::{DeviceId, Placement};
+use crate::placement::{DeviceId, Placement, several};
 use crate::types::Type;
 
 pub use ended::ended;
 pub use fit::{Usage, misfits};
-pub use made::{Made, several};
+pub use made::Made;
 pub use names::{line, line_of, origin_name, size, workers};
 
 /// What the devices of a model do in one step of a program.
@@ -355,9 +355,7 @@ fn unplaced(facts: &Facts, placement: &Placement, places: &Places, made: &Made) 
     for (origin, devices) in at_home {
         let placed = placement.of.get(origin.0 as usize).copied().flatten().is_some();
         let Some(text) = model.origins.get(origin.0 as usize) else { continue };
-        let optimizer =
-            model.regions.get(text.region.0 as usize).is_some_and(|r| r.kind == RegionKind::Optimizer);
-        if placed || optimizer {
+        if placed || model.in_optimizer(text.region) {
             continue;
         }
         let with = match places.reason(origin) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strata_runtime::log::grouped;
+
 use super::{DeviceReport, Line, Report, TransferReport, size};
 
 /// The indices of a piece; none for the whole tensor.
@@ -156,19 +158,6 @@ fn piece(ranges: Option<&[[u64; 2]]>) -> String {
 
 fn at(line: &Line) -> String {
     format!("{}:{}", line.file, line.line)
-}
-
-/// `12,345`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Rows under their heads. `right`: which columns are flush right.

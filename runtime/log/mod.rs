@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use progress::{Look, Progress, Status, Total, number};
+pub use progress::{Look, Progress, Status, Total, grouped, number};
 pub use run::{Point, Run};
 
 /// Something of a run that could not be written or read back.

@@ -299,7 +299,7 @@ fn without_zeros(text: &str) -> &str {
 }
 
 /// `12,345`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

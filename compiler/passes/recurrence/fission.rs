@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use strata_grammar::Span;
 
-use super::{is_heavy, results};
+use super::results;
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::Input;
 use crate::ops::lift::{Lift, lift};
@@ -117,7 +117,7 @@ impl<'a> Fission<'a> {
             let at = value.0 as usize;
             let waits = || body.args(value).iter().any(|arg| late[arg.0 as usize]);
             let inner = matches!(body.op(value), Op::Scan { .. });
-            late[at] = turning[at] && !kept[at] && !inner && (is_heavy(body.op(value)) || waits());
+            late[at] = turning[at] && !kept[at] && !inner && (body.op(value).is_heavy() || waits());
         }
         Fission {
             outer,
@@ -184,7 +184,7 @@ impl<'a> Fission<'a> {
     }
 
     fn inside(&self, value: ValueId) -> Inside {
-        let heavy = is_heavy(self.body.op(value));
+        let heavy = self.body.op(value).is_heavy();
         match self.input(value) {
             Some(i) if i < self.scan.states => Inside::State(i),
             Some(i) if i < self.scan.states + self.scan.sequences => Inside::Slice,

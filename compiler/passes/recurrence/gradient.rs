@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use strata_grammar::Span;
 
-use super::{Wanted, fission, is_heavy, results};
+use super::{Wanted, fission, results};
 use crate::graph::{Graph, OriginId, Output, ValueId};
 use crate::model::Input;
 use crate::ops::scan::{Scan, Shared};
@@ -272,7 +272,7 @@ impl<'a> Turn<'a> {
             } else {
                 // What costs less to keep than to compute again.
                 let op = self.graph.op(value);
-                let keep = at < forward && varies[at] && (is_heavy(op) || op.is_dear());
+                let keep = at < forward && varies[at] && (op.is_heavy() || op.is_dear());
                 keep.then_some(Operand::Kept(value))
             };
             match operand {
